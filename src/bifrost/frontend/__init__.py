@@ -1,0 +1,1 @@
+"""What people touch: `node`, `npm`, the magics and the command line."""

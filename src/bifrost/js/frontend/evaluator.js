@@ -1,0 +1,126 @@
+/** Runs JavaScript as a console does: state persists, `await` works at the top level. */
+
+import inspector from 'node:inspector';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { types } from 'node:util';
+import vm from 'node:vm';
+import { IMPORT, rewrite } from './rewrite.js';
+
+/** Runs scripts in the global scope of this process. */
+export class Evaluator {
+  #session = new inspector.Session();
+  #take = '';
+  /** @type {any} */
+  #taken;
+  #cwd = '';
+  /** @type {(specifier: string, options?: object) => Promise<any>} */
+  #import = async () => undefined;
+
+  /**
+   * @param {import('./workspace.js').Workspace} workspace
+   * @param {import('../runtime/interrupts.js').Critical} critical
+   */
+  constructor(workspace, critical) {
+    this.workspace = workspace;
+    this.critical = critical;
+    this.#session.connect();
+    // The inspector speaks of objects by id; this function gives us the object itself.
+    const take = (/** @type {any} */ value) => (this.#taken = value);
+    Object.defineProperty(globalThis, '__bifrost_take__', { value: take, configurable: true });
+    this.#session.post('Runtime.evaluate', { expression: '__bifrost_take__' }, (_, reply) => {
+      this.#take = String(reply?.result.objectId);
+    });
+    delete (/** @type {any} */ (globalThis).__bifrost_take__);
+  }
+
+  /** Make the names that every script has. Called before the workspace notes what is taken. */
+  static prepare() {
+    const define = (/** @type {string} */ name) =>
+      Object.defineProperty(globalThis, name, { value: undefined, writable: true, configurable: true });
+    ['require', 'module', 'exports', IMPORT, '__filename', '__dirname'].forEach(define);
+  }
+
+  /** Modules are looked for from the working directory. @param {string} cwd */
+  enter(cwd) {
+    if (cwd === this.#cwd) return;
+    if (cwd !== process.cwd()) process.chdir(cwd);
+    this.#cwd = cwd;
+    const filename = path.join(cwd, '[bifrost]');
+    const scope = /** @type {any} */ (globalThis);
+    scope.require = createRequire(filename);
+    scope.module = { exports: {}, filename, id: '.', loaded: false, paths: [], children: [] };
+    scope.exports = scope.module.exports;
+    scope.__dirname = cwd;
+    scope.__filename = filename;
+    this.#import = new vm.Script('(specifier, options) => import(specifier, options)', {
+      filename,
+      importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    }).runInThisContext();
+    scope[IMPORT] = (/** @type {string} */ specifier, /** @type {object} */ options) => this.#import(specifier, options);
+  }
+
+  /**
+   * Run a script, and wait until its completion value has settled if that is a promise.
+   * @param {string} source
+   * @param {string} filename for stacks
+   * @returns {Promise<any>} the completion value
+   */
+  async run(source, filename) {
+    const { code, names } = rewrite(source);
+    this.workspace.declare(names);
+    const value = this.#evaluate(`${code}\n//# sourceURL=${filename.replace(/\s/g, '%20')}`, filename);
+    return types.isPromise(value) ? await value : value;
+  }
+
+  /**
+   * Run a script as it is. Not in the inspector's REPL mode: that crashes Node when a promise that
+   * it awaits is collected as garbage.
+   * @param {string} expression
+   * @param {string} filename
+   */
+  #evaluate(expression, filename) {
+    /** @type {any} */
+    let value;
+    /** @type {{thrown: any} | undefined} */
+    let failure;
+    const parameters = { expression, objectGroup: 'run', silent: true };
+    const done = (/** @type {Error | null} */ error, /** @type {any} */ reply) => {
+      if (error) failure = { thrown: error };
+      else if (reply.exceptionDetails) failure = { thrown: this.#thrown(reply.exceptionDetails, filename) };
+      else value = this.#object(reply.result);
+    };
+    // Terminated JavaScript ends at this call's boundary: ours goes on behind it.
+    this.critical.leave(() => this.#session.post('Runtime.evaluate', parameters, done));
+    if (failure) throw failure.thrown;
+    return value;
+  }
+
+  /** The value that the inspector describes. @param {inspector.Runtime.RemoteObject} remote */
+  #object(remote) {
+    const { objectId, unserializableValue, value, type } = remote;
+    if (type === 'undefined') return undefined;
+    if (!objectId && unserializableValue === undefined) return value;
+    this.#session.post('Runtime.callFunctionOn', {
+      objectId: this.#take,
+      functionDeclaration: 'function (value) { this(value); }',
+      arguments: [objectId ? { objectId } : { unserializableValue }],
+      silent: true,
+    });
+    if (objectId) this.#session.post('Runtime.releaseObjectGroup', { objectGroup: 'run' });
+    const taken = this.#taken;
+    this.#taken = undefined;
+    return taken;
+  }
+
+  /** @param {inspector.Runtime.ExceptionDetails} details @param {string} filename */
+  #thrown(details, filename) {
+    const thrown = details.exception ? this.#object(details.exception) : new Error(details.text);
+    if (thrown instanceof SyntaxError && !details.stackTrace?.callFrames.some((frame) => frame.url === filename)) {
+      // V8 keeps the place of a syntax error beside the error.
+      const [head] = String(thrown.stack).split('\n    at ');
+      thrown.stack = `${head}\n    at ${filename}:${details.lineNumber + 1}:${details.columnNumber + 1}`;
+    }
+    return thrown;
+  }
+}

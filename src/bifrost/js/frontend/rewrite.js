@@ -1,0 +1,215 @@
+/**
+ * What a cell needs changed before V8 runs it as a script. Lines stay where they are.
+ *
+ * Top-level `const`, `let` and `class` become `var`: so a cell can run again, and its variables are
+ * properties that can be shared. `import`, which scripts do not have, becomes a call. A script that
+ * awaits becomes the body of an async function, whose variables are assigned to the global ones.
+ */
+
+import { parse } from 'acorn';
+
+/** The name under which the evaluator offers dynamic import. */
+export const IMPORT = '__bifrost_import__';
+
+const NEEDED = /\b(?:const|let|var|class|import|await)\b/;
+const REMEMBERED = 200;
+
+/**
+ * @typedef {object} Rewritten
+ * @property {string} code what to run
+ * @property {string[]} names that it declares at the top level
+ */
+
+/** @type {Map<string, Rewritten>} */
+const cache = new Map();
+
+/**
+ * @param {string} source
+ * @returns {Rewritten} of an async script the code's value is a promise
+ */
+export function rewrite(source) {
+  if (!NEEDED.test(source)) return { code: source, names: [] };
+  let result = cache.get(source);
+  if (!result) {
+    const program = tryParse(source);
+    result = program ? new Rewriter(source, program).result() : { code: source, names: [] };
+    cache.set(source, result);
+    if (cache.size > REMEMBERED) cache.delete(/** @type {string} */ (cache.keys().next().value));
+  }
+  return result;
+}
+
+/** @param {string} source @returns {any} undefined if V8 has to say what is wrong with it */
+function tryParse(source) {
+  try {
+    return parse(source, {
+      ecmaVersion: 'latest',
+      sourceType: 'script',
+      allowAwaitOutsideFunction: true,
+      allowImportExportEverywhere: true,
+      allowHashBang: true,
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+class Rewriter {
+  /** Replacements, apart from each other: [start, end, text]. @type {Array<[number, number, string]>} */
+  #edits = [];
+  /** @type {Set<string>} */
+  #names = new Set();
+  #isAsync = false;
+  /** `var` declarations outside of functions. @type {any[]} */
+  #variables = [];
+
+  /** @param {string} source @param {any} program */
+  constructor(source, program) {
+    this.source = source;
+    this.program = program;
+  }
+
+  /** @returns {Rewritten} */
+  result() {
+    const { body } = this.program;
+    this.#visit(this.program, false);
+    this.#isAsync ||= body.some((/** @type {any} */ node) => node.type === 'ImportDeclaration');
+    for (const node of body) this.#topLevel(node);
+    for (const node of this.#variables) this.#variable(node, 'var', '');
+    if (this.#isAsync) this.#wrap(body);
+    let code = '';
+    let at = 0;
+    for (const [start, end, text] of this.#edits.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
+      code += this.source.slice(at, start) + text;
+      at = end;
+    }
+    return { code: code + this.source.slice(at), names: [...this.#names] };
+  }
+
+  /** @param {number} at @param {string} text */
+  #insert(at, text) {
+    this.#edits.push([at, at, text]);
+  }
+
+  /** @param {any} node */
+  #topLevel(node) {
+    if (node.type === 'ImportDeclaration') {
+      this.#import(node);
+    } else if (node.type === 'ClassDeclaration') {
+      this.#names.add(node.id.name);
+      this.#insert(node.start, `${this.#isAsync ? '' : 'var '}${node.id.name} = `);
+      this.#insert(node.end, ';');
+    } else if (node.type === 'VariableDeclaration' && (node.kind === 'const' || node.kind === 'let')) {
+      // `let x;` makes x undefined again each time; `var x;` would not.
+      this.#variable(node, node.kind, ' = undefined');
+    }
+  }
+
+  /**
+   * A declaration becomes `var`, or in a function an assignment.
+   * @param {any} node
+   * @param {string} keyword
+   * @param {string} empty initialiser of a variable without one
+   */
+  #variable(node, keyword, empty) {
+    const word = this.#isAsync ? '' : 'var';
+    this.#edits.push([node.start, node.start + keyword.length, word.padEnd(keyword.length)]);
+    for (const { id, init, start, end } of node.declarations) {
+      boundNames(id).forEach((name) => this.#names.add(name));
+      if (!init && !node.inHead) this.#insert(id.end, empty);
+      if (this.#isAsync && init && id.type === 'ObjectPattern') {
+        this.#insert(start, '(');
+        this.#insert(end, ')');
+      }
+    }
+  }
+
+  /** @param {any} node */
+  #import(node) {
+    const { source } = this;
+    const from = JSON.stringify(node.source.value);
+    const attributes = node.attributes?.length
+      ? `, {with: {${node.attributes.map((/** @type {any} */ a) => source.slice(a.start, a.end)).join(', ')}}}`
+      : '';
+    const load = `await ${IMPORT}(${from}${attributes})`;
+    /** @type {string[]} */
+    const parts = [];
+    let whole = '';
+    for (const { type, local, imported } of node.specifiers) {
+      this.#names.add(local.name);
+      if (type === 'ImportNamespaceSpecifier') whole = local.name;
+      else {
+        const name = type === 'ImportDefaultSpecifier' ? 'default' : (imported.name ?? imported.value);
+        parts.push(`${JSON.stringify(name)}: ${local.name}`);
+      }
+    }
+    let text = `${load};`;
+    if (whole) text = `${whole} = ${load};`;
+    if (parts.length) text = `({${parts.join(', ')}} = ${whole || load});`.replace(/^/, whole ? text : '');
+    const lines = source.slice(node.start, node.end).split('\n').length - 1;
+    this.#edits.push([node.start, node.end, `;${text}${'\n'.repeat(lines)}`]);
+  }
+
+  /** Make the script the body of an async function that returns the completion value. @param {any[]} body */
+  #wrap(body) {
+    const first = body.findIndex((node) => !node.directive);
+    const functions = body.filter((node) => node.type === 'FunctionDeclaration').map((node) => node.id.name);
+    functions.forEach((name) => this.#names.add(name));
+    const hashbang = /^#!.*/.exec(this.source)?.[0].length ?? 0;
+    this.#edits.push([0, hashbang, '(async () => {']);
+    const last = body.at(-1);
+    const start = body[first]?.start ?? this.source.length;
+    this.#insert(start, functions.map((name) => `globalThis.${name} = ${name};`).join(''));
+    if (last?.type === 'ExpressionStatement' && !last.directive) {
+      this.#insert(last.start, 'return (');
+      this.#insert(last.expression.end, ')');
+    }
+    this.#insert(this.source.length, '\n})()');
+  }
+
+  /**
+   * Find what matters anywhere: `import(...)`, and outside of functions `await` and `var`.
+   * @param {any} node
+   * @param {boolean} inFunction
+   */
+  #visit(node, inFunction) {
+    if (node.type === 'ImportExpression') {
+      this.#edits.push([node.start, node.start + 'import'.length, IMPORT]);
+    } else if (!inFunction) {
+      if (node.type === 'AwaitExpression' || (node.type === 'ForOfStatement' && node.await)) {
+        this.#isAsync = true;
+      } else if (node.type === 'VariableDeclaration' && node.kind === 'var') {
+        this.#variables.push(node);
+      }
+      for (const head of [node.left, node.init]) {
+        if (/^For/.test(node.type) && head?.type === 'VariableDeclaration') head.inHead = true;
+      }
+    }
+    const inside = inFunction || /Function|StaticBlock|PropertyDefinition/.test(node.type);
+    for (const key in node) {
+      const child = node[key];
+      if (Array.isArray(child)) {
+        for (const item of child) if (item && typeof item.type === 'string') this.#visit(item, inside);
+      } else if (child && typeof child.type === 'string') {
+        this.#visit(child, inside);
+      }
+    }
+  }
+}
+
+/** The names that a declaration's target binds. @param {any} target @returns {string[]} */
+function boundNames(target) {
+  switch (target?.type) {
+    case 'Identifier':
+      return [target.name];
+    case 'ObjectPattern':
+      return target.properties.flatMap((/** @type {any} */ p) => boundNames(p.value ?? p.argument));
+    case 'ArrayPattern':
+      return target.elements.flatMap(boundNames);
+    case 'AssignmentPattern':
+      return boundNames(target.left);
+    case 'RestElement':
+      return boundNames(target.argument);
+  }
+  return [];
+}

@@ -1,0 +1,125 @@
+/** The JavaScript half's entry: Python starts `node main.js <wiring> <native part>`. */
+
+import { createRequire } from 'node:module';
+import { inspect } from 'node:util';
+import { NDArray, DType } from './protocol/arrays.js';
+import { VERSION } from './protocol/messages.js';
+import { Complex, Decimal, Duration } from './protocol/types.js';
+import { Critical, listen } from './runtime/interrupts.js';
+import { Memory } from './runtime/memory.js';
+import { Outcome, Session, cleanStack } from './runtime/session.js';
+import { Transport } from './runtime/transport.js';
+import { Evaluator } from './frontend/evaluator.js';
+import { Workspace } from './frontend/workspace.js';
+
+const [requests, control, replies, events, fd, size, region, regionSize] = process.argv[2].split(',').map(Number);
+const addon = process.argv[3];
+process.argv.length = 1;
+
+/** @type {import('./runtime/memory.js').Native | null} */
+let native = null;
+let nativeError = '';
+if (addon) {
+  try {
+    native = createRequire(import.meta.url)(addon);
+  } catch (error) {
+    nativeError = String(/** @type {Error} */ (error).message);
+  }
+}
+
+const critical = new Critical();
+const memory = new Memory(fd, size, region, regionSize, native, () => {});
+const session = new Session(new Transport(requests, replies, events), memory, critical);
+
+Evaluator.prepare();
+/** @type {any} */ (globalThis).bifrost = Object.freeze({
+  NDArray,
+  Complex,
+  Decimal,
+  Duration,
+  /**
+   * A new array of zeros that Python sees without a copy.
+   * @param {number | number[]} shape
+   * @param {string} [dtype] a NumPy name, `float64` by default
+   */
+  zeros(shape, dtype = 'float64') {
+    const kind = DType.named(dtype);
+    const dimensions = typeof shape === 'number' ? [shape] : shape;
+    const count = dimensions.reduce((a, b) => a * b, 1);
+    const buffer = memory.allocate(count * kind.itemsize);
+    return new NDArray(new kind.type(buffer), dimensions, kind);
+  },
+});
+listen(control, session);
+const workspace = new Workspace(session);
+const evaluator = new Evaluator(workspace, critical);
+
+session.methods = {
+  /**
+   * Run a script.
+   * @param {any} call
+   * @param {string} source
+   * @param {string} filename
+   * @param {boolean} wantsValue whether the completion value is asked for
+   * @param {{add: string[], drop: string[]}} names
+   * @param {Record<string, any>} given
+   * @param {string} cwd
+   */
+  async run(call, source, filename, wantsValue, names, given, cwd) {
+    memory.refresh();
+    evaluator.enter(cwd);
+    workspace.begin(names, given);
+    let value;
+    let error;
+    try {
+      value = await Promise.race([evaluator.run(source, filename), call.stopped]);
+    } catch (thrown) {
+      error = { thrown };
+    }
+    return critical.run(() => {
+      const changes = workspace.end();
+      memory.flush();
+      return new Outcome(changes, wantsValue ? value : undefined, error);
+    });
+  },
+  /** @param {any} _call @param {string} name of a class whose instances go to Python by value */
+  registerClass(_call, name) {
+    session.customClasses.add(name);
+  },
+  counts: () => session.counts,
+};
+
+// What user code must not bring down.
+for (const event of ['uncaughtException', 'unhandledRejection']) {
+  process.on(event, (reason) => {
+    const text = reason instanceof Error ? cleanStack(reason) || String(reason) : inspect(reason);
+    process.stderr.write(`Uncaught ${event === 'unhandledRejection' ? '(in promise) ' : ''}${text}\n`);
+  });
+}
+class ProcessExit extends Error {
+  name = 'ProcessExit';
+}
+process.exit = (code) => {
+  const error = new ProcessExit(
+    `process.exit(${code ?? ''}) was called; the Node.js of a workspace goes on: close it from Python with node.close()`,
+  );
+  session.stop(0, error);
+  throw error;
+};
+
+process.on(/** @type {any} */ ('bifrost:end'), () => {
+  try {
+    process.emit('exit', 0);
+  } finally {
+    // Not process.reallyExit, which would wait for the inspector; and children must end as well.
+    process.kill(-process.pid, 'SIGKILL');
+  }
+});
+
+session.start({
+  protocol: VERSION,
+  version: process.version,
+  pid: process.pid,
+  native: native !== null,
+  nativeError,
+});

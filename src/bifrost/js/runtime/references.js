@@ -1,0 +1,82 @@
+/** JavaScript objects that Python holds: they stay here, alive, until Python lets go. */
+
+import { inspect, types } from 'node:util';
+
+const PREVIEW = 200;
+
+/** The table of what is lent. */
+export class References {
+  #next = 1;
+  /** @type {Map<number, {value: any, holds: number}>} */
+  #byId = new Map();
+  /** @type {Map<any, number>} */
+  #ids = new Map();
+  /** @type {number[]} */
+  #pending = [];
+
+  get size() {
+    return this.#byId.size;
+  }
+
+  /**
+   * Lend a value once more.
+   * @param {any} value
+   * @returns {{reference: [number, string, string]}}
+   */
+  lend(value) {
+    let id = this.#ids.get(value);
+    if (id === undefined) {
+      id = this.#next++;
+      this.#ids.set(value, id);
+      this.#byId.set(id, { value, holds: 0 });
+    }
+    /** @type {{holds: number}} */ (this.#byId.get(id)).holds++;
+    this.#pending.push(id);
+    return { reference: [id, kindOf(value), preview(value)] };
+  }
+
+  /** The value of an id that comes home. @param {number} id */
+  home(id) {
+    const entry = this.#byId.get(id);
+    if (!entry) throw new ReferenceError(`Python sent a reference (${id}) that is no longer held`);
+    return entry.value;
+  }
+
+  /** Python dropped some holds. @param {number} id @param {number} count */
+  returned(id, count) {
+    const entry = this.#byId.get(id);
+    if (!entry) return;
+    entry.holds -= count;
+    if (entry.holds > 0) return;
+    this.#byId.delete(id);
+    this.#ids.delete(entry.value);
+  }
+
+  commit() {
+    this.#pending.length = 0;
+  }
+
+  undo() {
+    for (const id of this.#pending.splice(0)) this.returned(id, 1);
+  }
+}
+
+/** What a value is, in a word. @param {any} value */
+export function kindOf(value) {
+  if (typeof value === 'function') return /^class\b/.test(String(value)) ? 'class' : 'function';
+  if (typeof value !== 'object') return typeof value;
+  if (types.isPromise(value)) return 'Promise';
+  return String(value[Symbol.toStringTag] ?? value.constructor?.name ?? 'object');
+}
+
+/** One line that shows a value. @param {any} value */
+function preview(value) {
+  let text;
+  try {
+    text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 10, maxStringLength: 80 });
+  } catch {
+    text = typeof value;
+  }
+  text = text.replace(/\s+/g, ' ');
+  return text.length > PREVIEW ? `${text.slice(0, PREVIEW - 3)}...` : text.toWellFormed();
+}

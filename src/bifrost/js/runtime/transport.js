@@ -1,0 +1,96 @@
+/** Frames over the inherited pipes: read by the event loop, or by a blocking read inside a call. */
+
+import fs from 'node:fs';
+import net from 'node:net';
+import { FrameReader } from '../protocol/framing.js';
+
+const CHUNK = 2 ** 16;
+
+/** One pipe in, two out: replies, which a waiting Python thread reads, and events, for nobody in particular. */
+export class Transport {
+  #reader = new FrameReader();
+  #blocking = -1;
+  #chunk = Buffer.allocUnsafeSlow(CHUNK);
+
+  /** @param {number} requests @param {number} replies @param {number} events */
+  constructor(requests, replies, events) {
+    this.requests = requests;
+    this.replies = replies;
+    this.events = events;
+  }
+
+  /**
+   * Call `onFrame` for every frame that arrives while the event loop runs.
+   * @param {(frame: import('../protocol/framing.js').Frame) => void} onFrame
+   * @param {() => void} onEnd
+   */
+  listen(onFrame, onEnd) {
+    const socket = new net.Socket({
+      fd: this.requests,
+      readable: true,
+      writable: false,
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(CHUNK),
+        callback: (n, buffer) => {
+          this.#reader.feed(Buffer.from(buffer.buffer, buffer.byteOffset, n));
+          for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) onFrame(frame);
+          return true;
+        },
+      },
+    });
+    socket.once('close', onEnd);
+    socket.on('error', () => socket.destroy());
+    socket.resume();
+  }
+
+  /**
+   * The next frame, waiting for it with the event loop stopped; null when Python is gone.
+   * @returns {import('../protocol/framing.js').Frame | null}
+   */
+  receive() {
+    for (;;) {
+      const frame = this.#reader.next();
+      if (frame) return frame;
+      const n = this.#readBlocking();
+      if (n === 0) return null;
+      this.#reader.feed(Buffer.from(this.#chunk.subarray(0, n)));
+    }
+  }
+
+  #readBlocking() {
+    if (this.#blocking < 0) this.#blocking = reopen(this.requests);
+    for (;;) {
+      try {
+        return fs.readSync(this.#blocking, this.#chunk, 0, CHUNK, null);
+      } catch (error) {
+        if (/** @type {any} */ (error).code !== 'EAGAIN') throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.2);
+      }
+    }
+  }
+
+  /** @param {Buffer} frame @param {boolean} awaited whether a Python thread waits for something of ours */
+  send(frame, awaited) {
+    const fd = awaited ? this.replies : this.events;
+    for (let at = 0; at < frame.length; ) {
+      try {
+        at += fs.writeSync(fd, frame, at);
+      } catch (error) {
+        if (/** @type {any} */ (error).code !== 'EAGAIN') throw error;
+      }
+    }
+  }
+}
+
+/**
+ * The same pipe with blocking reads. The event loop made the descriptor non-blocking, which is a
+ * property of the open file; Linux gives a fresh one here, elsewhere reads come back with EAGAIN.
+ * @param {number} fd
+ */
+function reopen(fd) {
+  try {
+    return fs.openSync(`/proc/self/fd/${fd}`, 'r');
+  } catch {
+    return fd;
+  }
+}

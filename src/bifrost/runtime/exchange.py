@@ -1,0 +1,114 @@
+"""What values need of their session: shared memory, references, registered types."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import ProtocolError
+from ..protocol.arrays import Descriptor
+from .memory import Memory
+from .proxy import JSObject
+
+
+class Registry:
+    """The types a user taught Bifrost. Outlives a session: it belongs to the `Node`."""
+
+    def __init__(self) -> None:
+        self.serializers: dict[type, tuple[str, Callable[[Any], Any]]] = {}
+        self.deserializers: dict[str, Callable[[Any], Any]] = {}
+
+    @staticmethod
+    def name(kind: type | str) -> str:
+        """The name under which a type travels: a JavaScript class is called by its bare name."""
+        return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class Exchange:
+    """Implements `codec.Surroundings` for one session."""
+
+    def __init__(self, memory: Memory, registry: Registry) -> None:
+        self.memory = memory
+        self._registry = registry
+        # JavaScript objects that Python holds: id -> [holds, the one proxy for it].
+        self._proxies: dict[int, tuple[int, weakref.ref[JSObject]]] = {}
+        self._dropped: deque[int] = deque()
+        #: Called, from wherever the garbage collector runs, when there is something to release.
+        self.on_drop: Callable[[], None] = lambda: None
+
+    def share_array(self, array: np.ndarray[Any, Any]) -> Descriptor:
+        return self.memory.share(array)
+
+    def open_array(self, descriptor: Descriptor) -> np.ndarray[Any, Any]:
+        return self.memory.open(descriptor)
+
+    def share_bytes(self, data: bytes | memoryview) -> tuple[int, int]:
+        return self.memory.share_bytes(data)
+
+    def open_bytes(self, slot: int, nbytes: int) -> bytes:
+        return self.memory.open_bytes(slot, nbytes)
+
+    def undo_shares(self) -> None:
+        self.memory.undo()
+
+    def commit_shares(self) -> None:
+        self.memory.commit()
+
+    def find_serializer(self, kind: type) -> tuple[str, Callable[[Any], Any]] | None:
+        serializers = self._registry.serializers
+        if not serializers:
+            return None
+        return next((serializers[base] for base in kind.__mro__ if base in serializers), None)
+
+    def find_deserializer(self, name: str) -> Callable[[Any], Any] | None:
+        return self._registry.deserializers.get(name)
+
+    def home_of(self, value: Any) -> int | None:
+        if not isinstance(value, JSObject):
+            return None
+        held = self._proxies.get(value._id)
+        if held is None or held[1]() is not value:
+            return None  # of another session, or of a Node that died
+        return value._id
+
+    def open_reference(self, ident: int, kind: str, preview: str) -> JSObject:
+        """The proxy of a JavaScript object: always the same one while it lives."""
+        if type(ident) is not int or ident < 1:
+            raise ProtocolError(f"not a reference: {ident!r}")
+        count, known = self._proxies.get(ident, (0, None))
+        proxy = known() if known is not None else None
+        if proxy is None:
+            proxy = JSObject(ident, kind, preview)
+            weakref.finalize(proxy, self._drop, ident).atexit = False
+        self._proxies[ident] = (count + 1, weakref.ref(proxy))
+        return proxy
+
+    def _drop(self, ident: int) -> None:
+        # Runs inside the garbage collector: only note it.
+        self._dropped.append(ident)
+        self.on_drop()
+
+    def take_dropped(self) -> list[tuple[int, int]]:
+        """What Python no longer uses: (-id of an object | offset of a slot, holds to return)."""
+        out = self.memory.take_dropped()
+        while self._dropped:
+            ident = self._dropped.popleft()
+            count, proxy = self._proxies.get(ident, (0, None))
+            if proxy is not None and proxy() is None:
+                del self._proxies[ident]
+                out.append((-ident, count))
+        return out
+
+    def end(self) -> None:
+        """The session is over."""
+        self._proxies.clear()
+        self.memory.end()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers for the leak check: what either side still holds."""
+        return {**self.memory.counts, "references": len(self._proxies)}

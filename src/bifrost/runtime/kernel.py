@@ -1,0 +1,129 @@
+"""The Node.js process: how it is started, signalled and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .binaries import addon_path, find_node, js_main
+from .memory import Memory
+
+#: Node's own checks abort the process when JavaScript is stopped inside a timer.
+_OPTIONS: Final = ("--no-force-async-hooks-checks",)
+#: How long a Node that was asked to end may take before it is killed, in seconds.
+_FAREWELL: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a Node.js process is to be started.
+
+    Attributes:
+        cwd: its working directory; None follows Python's.
+        env: environment variables to add (None as a value removes one).
+        options: options for the `node` executable.
+        memory_limit: limit of the JavaScript heap in MiB.
+    """
+
+    cwd: Path | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    memory_limit: int | None = None
+
+
+class Kernel:
+    """A Node.js process and Python's ends of its pipes.
+
+    It leads a process group of its own, so that Ctrl-C in the terminal is Python's to
+    handle, and that what it started ends with it.
+    """
+
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        node = find_node()
+        addon = addon_path()
+        theirs: list[int] = []
+        ours: list[int] = []
+        try:
+            for node_reads in (True, True, False, False, False, False):
+                read, write = os.pipe()
+                theirs.append(read if node_reads else write)
+                ours.append(write if node_reads else read)
+            requests, control, replies, events, out, err = theirs
+            options = [*_OPTIONS, *settings.options]
+            if settings.memory_limit is not None:
+                options.append(f"--max-old-space-size={settings.memory_limit}")
+            environment = {**os.environ, **settings.env}
+            wiring = [requests, control, replies, events, memory.fd, memory.size]
+            wiring += [memory.region, memory.region_size]
+            self._process = subprocess.Popen(
+                [
+                    str(node.path),
+                    *options,
+                    str(js_main()),
+                    ",".join(map(str, wiring)),
+                    str(addon) if addon else "",
+                ],
+                cwd=settings.cwd,
+                env={name: value for name, value in environment.items() if value is not None},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                pass_fds=[requests, control, replies, events, memory.fd],
+                start_new_session=True,
+            )
+        except BaseException:
+            for fd in ours:
+                os.close(fd)
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        self.requests, self.control, self.replies, self.events, self.out, self.err = ours
+        os.set_blocking(self.requests, False)
+        os.set_blocking(self.replies, False)
+        os.set_blocking(self.events, False)
+        self.owner = os.getpid()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def interrupt(self, call: int) -> None:
+        """Ask for one call to be stopped; works while JavaScript is busy."""
+        with contextlib.suppress(OSError):  # it is dead: the reader of the replies will say so
+            os.write(self.control, call.to_bytes(4, "little"))
+
+    def kill(self) -> None:
+        """End the process and all it started, at once."""
+        if self.owner != os.getpid():
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def hang_up(self) -> None:
+        """Close the pipes to Node, which makes it end. May be called again."""
+        requests, self.requests = self.requests, -1
+        control, self.control = self.control, -1
+        for fd in (requests, control):
+            if fd >= 0:
+                os.close(fd)
+
+    def reap(self, *, gently: bool) -> int | None:
+        """Wait for the end of the process and return its exit code.
+
+        Args:
+            gently: let `process.on('exit')` handlers run first; otherwise kill it.
+        """
+        if self.owner != os.getpid():
+            return None  # a forked child: the process is the parent's
+        if gently:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_FAREWELL)
+        self.kill()
+        return self._process.wait()

@@ -1,0 +1,328 @@
+"""The shared arrays of one session: which array is which slot, and who still holds it.
+
+An array in the arena is shared as it lies. Any other one is *mirrored*: copied into a
+slot of its own, copied again before each run (Python may have changed it) and back after
+it (JavaScript may have). Reference counts travel like those of objects: each time a slot
+is sent its receiver holds it once more, and a RELEASE says how many holds it drops.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import BifrostError, ProtocolError
+from ..protocol.arrays import Descriptor, dtype_to_wire, native, view
+from ..protocol.messages import ArrayKind
+from .arena import Arena, arena
+
+_CHUNK = 1 << 20
+
+
+class Mirror:
+    """A slot that follows an array living elsewhere in Python's memory."""
+
+    __slots__ = ("array", "copy", "original", "slot")
+
+    def __init__(self, array: np.ndarray[Any, Any], slot: int, memory: Arena) -> None:
+        self.array = weakref.ref(array)
+        self.slot = slot
+        self.copy = np.frombuffer(
+            memory.exporter(slot, array.nbytes), native(array.dtype), array.size
+        ).reshape(array.shape)
+        #: What JavaScript was given, kept only where another mirror overlaps this one.
+        self.original: np.ndarray[Any, Any] | None = None
+
+    def push(self) -> None:
+        array = self.array()
+        if array is not None:
+            np.copyto(self.copy, array)
+            if self.original is not None:
+                np.copyto(self.original, array)
+
+    def pull(self) -> np.ndarray[Any, Any] | None:
+        """Bring JavaScript's changes home; return the array if it refuses them."""
+        array = self.array()
+        if array is None:
+            return None
+        if self.original is not None:
+            changed = self.copy.view() != self.original
+            if not np.any(changed):
+                return None
+            if array.flags.writeable:
+                np.copyto(array, self.copy, where=changed)
+                return None
+        elif _same(array, self.copy):
+            return None
+        elif array.flags.writeable:
+            np.copyto(array, self.copy)
+            return None
+        return array
+
+
+def _same(array: np.ndarray[Any, Any], copy: np.ndarray[Any, Any]) -> bool:
+    """Whether two arrays hold the same bits."""
+    if not (array.flags.c_contiguous and array.dtype == copy.dtype and array.dtype.isnative):
+        array = np.ascontiguousarray(array, copy.dtype)
+    left = array.reshape(-1).view(np.uint8)
+    right = copy.reshape(-1).view(np.uint8)
+    return all(
+        np.array_equal(left[start : start + _CHUNK], right[start : start + _CHUNK])
+        for start in range(0, left.size, _CHUNK)
+    )
+
+
+class Memory:
+    """What one session has sent and received through the arena."""
+
+    def __init__(self) -> None:
+        self._arena = arena()
+        self.region = self._arena.take_region()
+        self._ended = False
+        # Slots of Python's own that the peer holds -> number of holds.
+        self._lent: dict[int, int] = {}
+        self._mirrors: dict[int, Mirror] = {}  # by slot
+        self._mirror_of: dict[int, int] = {}  # id(array) -> slot
+        # The array object last sent for a place in a slot, to bring the same one home.
+        self._senders: dict[tuple[Any, ...], weakref.ref[np.ndarray[Any, Any]]] = {}
+        # Slots of the peer that Python holds -> (holds, buffer).
+        self._borrowed: dict[int, list[Any]] = {}
+        self._typed: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = (
+            weakref.WeakValueDictionary()
+        )
+        self._pending: list[int] = []
+        self._dropped: deque[int] = deque()
+        #: Called, from wherever the garbage collector runs, when there is something to release.
+        self.on_drop: Callable[[], None] = lambda: None
+
+    @property
+    def fd(self) -> int:
+        return self._arena.fd
+
+    @property
+    def size(self) -> int:
+        return self._arena.size
+
+    @property
+    def region_size(self) -> int:
+        return self._arena.region_size
+
+    # -- sending
+
+    def share(self, array: np.ndarray[Any, Any]) -> Descriptor:
+        """Describe an array for the peer, laying it into the arena if it is not there."""
+        if isinstance(array, np.void):
+            array = np.asarray(array)  # a structured scalar is a 0-d array
+        wire = dtype_to_wire(native(array.dtype))
+        shape = list(array.shape)
+        kind = ArrayKind.NDARRAY if array.flags.writeable else ArrayKind.READ_ONLY
+        if array.nbytes == 0:
+            return Descriptor(-1, 0, 0, wire, shape, None, kind)
+        place = self._locate(array)
+        if place is not None:
+            slot, nbytes, start = place
+            strides = None if array.flags.c_contiguous else list(array.strides)
+            if self._typed.get(id(array)) is array and strides is None and array.ndim == 1:
+                kind = ArrayKind.TYPED_ARRAY
+            self._lend(slot)
+        else:
+            slot, nbytes, start, strides = self._mirror(array), array.nbytes, 0, None
+        self._senders[(slot, start, str(wire), *shape, str(strides))] = weakref.ref(array)
+        return Descriptor(slot, nbytes, start, wire, shape, strides, kind)
+
+    def _locate(self, array: np.ndarray[Any, Any]) -> tuple[int, int, int] | None:
+        """Where an array lies in the arena: (slot, its bytes, the first element's place in it)."""
+        if array.dtype != native(array.dtype):
+            return None
+        first = self._arena.locate(array)
+        if first is None:
+            return None
+        root: Any = array
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        slot = self._arena.locate(root)
+        if slot in self._arena.holders or slot in self._borrowed:
+            return slot, root.nbytes, first - slot
+        return None
+
+    def _lend(self, slot: int) -> None:
+        if slot in self._borrowed:
+            return  # the peer's own slot: it looks after it itself
+        if slot not in self._lent:
+            self._arena.hold(slot)
+            self._lent[slot] = 0
+        self._lent[slot] += 1
+        self._pending.append(slot)
+
+    def _mirror(self, array: np.ndarray[Any, Any]) -> int:
+        slot = self._mirror_of.get(id(array))
+        mirror = self._mirrors.get(slot) if slot is not None else None
+        if mirror is not None and mirror.array() is array and mirror.copy.shape == array.shape:
+            mirror.push()
+            self._lend(mirror.slot)
+            return mirror.slot
+        slot = self._arena.allocate(array.nbytes)
+        mirror = Mirror(array, slot, self._arena)
+        for other in self._mirrors.values():
+            target = other.array()
+            if target is not None and np.may_share_memory(target, array):
+                for one in (mirror, other):
+                    if one.original is None:
+                        one.original = np.array(one.array(), one.copy.dtype, copy=True, order="C")
+        mirror.push()
+        self._mirrors[slot] = mirror
+        self._mirror_of[id(array)] = slot
+        self._lend(slot)
+        self._arena.release(slot)  # from here on the peer's hold keeps it
+        return slot
+
+    def share_bytes(self, data: bytes | memoryview) -> tuple[int, int]:
+        """Lay bytes into a slot that the peer alone holds."""
+        source = np.frombuffer(data, np.uint8)
+        slot = self._arena.allocate(source.size)
+        np.copyto(self._arena.bytes_at(slot, source.size), source)
+        self._lend(slot)
+        self._arena.release(slot)
+        return slot, int(source.size)
+
+    def commit(self) -> None:
+        """What was shared since the last commit has been sent."""
+        self._pending.clear()
+
+    def undo(self) -> None:
+        """What was shared since the last commit will not be sent."""
+        pending, self._pending = self._pending, []
+        for slot in reversed(pending):
+            self._returned(slot, 1)
+
+    def returned(self, slot: int, count: int) -> None:
+        """The peer dropped `count` holds on one of Python's slots.
+
+        Raises:
+            ProtocolError: it does not have that many.
+        """
+        if count < 1 or self._lent.get(slot, 0) < count:
+            raise ProtocolError(f"release of slot {slot}, which is not held {count} times")
+        self._returned(slot, count)
+
+    def _returned(self, slot: int, count: int) -> None:
+        self._lent[slot] -= count
+        if self._lent[slot]:
+            return
+        del self._lent[slot]
+        mirror = self._mirrors.pop(slot, None)
+        if mirror is not None:
+            self._mirror_of = {key: at for key, at in self._mirror_of.items() if at != slot}
+        for key in [key for key in self._senders if key[0] == slot]:
+            del self._senders[key]
+        self._arena.release(slot)
+
+    # -- keeping mirrors alike
+
+    def push_mirrors(self) -> None:
+        """Before JavaScript runs: let it see what Python changed."""
+        for mirror in list(self._mirrors.values()):
+            mirror.push()
+
+    def pull_mirrors(self) -> None:
+        """After JavaScript ran: let Python see what it changed.
+
+        Raises:
+            BifrostError: it changed an array that is read-only in Python.
+        """
+        refused = [array for mirror in list(self._mirrors.values()) if (array := mirror.pull()) is not None]
+        if refused:
+            shapes = ", ".join(f"{array.dtype} {array.shape}" for array in refused)
+            raise BifrostError(
+                f"JavaScript changed a read-only array ({shapes}); Python's array is as it was."
+                " Send a copy, or make it writeable"
+            )
+
+    # -- receiving
+
+    def open(self, descriptor: Descriptor) -> np.ndarray[Any, Any]:
+        """The array that the peer described.
+
+        Raises:
+            ProtocolError: no such slot.
+        """
+        slot, nbytes = descriptor.slot, descriptor.nbytes
+        if slot < 0 or not nbytes:
+            return view(descriptor, None)
+        if slot in self._lent:
+            return self._home(descriptor)
+        array = view(descriptor, self._borrow(slot, nbytes))
+        if descriptor.kind == ArrayKind.TYPED_ARRAY:
+            self._typed[id(array)] = array
+        return array
+
+    def _home(self, descriptor: Descriptor) -> np.ndarray[Any, Any]:
+        """One of Python's own arrays comes home: the same object, if it still lives."""
+        slot, nbytes, start, wire, shape, strides, _ = descriptor
+        known = self._senders.get((slot, start, str(wire), *shape, str(strides)))
+        array = known() if known is not None else None
+        if array is not None:
+            return array
+        self._arena.hold(slot)
+        return view(descriptor, self._arena.adopt(slot, nbytes))
+
+    def _borrow(self, slot: int, nbytes: int) -> Any:
+        """A buffer over one of the peer's slots; the peer gets it back with the last array over it."""
+        if not self.region <= slot <= self.region + self.region_size - nbytes:
+            raise ProtocolError(f"slot {slot} is not the peer's")
+        held = self._borrowed.get(slot)
+        if held is not None:
+            held[0] += 1
+            buffer = held[1]()
+            if buffer is not None:
+                return buffer
+        buffer = self._arena.exporter(slot, nbytes)
+        if held is not None:
+            held[1] = weakref.ref(buffer)
+        else:
+            self._borrowed[slot] = [1, weakref.ref(buffer)]
+        weakref.finalize(buffer, self._drop, slot, nbytes).atexit = False
+        return buffer
+
+    def open_bytes(self, slot: int, nbytes: int) -> bytes:
+        """Copy bytes that the peer handed over."""
+        buffer = self._borrow(slot, nbytes)
+        return bytes(buffer)
+
+    def _drop(self, slot: int, nbytes: int) -> None:
+        # Runs inside the garbage collector: only note it.
+        if self._ended:
+            self._arena.discard(slot, nbytes)
+        self._dropped.append(slot)
+        self.on_drop()
+
+    def take_dropped(self) -> list[tuple[int, int]]:
+        """The peer's slots that Python no longer uses, with the number of holds to return."""
+        out = []
+        while self._dropped:
+            slot = self._dropped.popleft()
+            held = self._borrowed.get(slot)
+            if held is not None and held[1]() is None:
+                del self._borrowed[slot]
+                out.append((slot, held[0]))
+        return out
+
+    def end(self) -> None:
+        """The peer is gone: it holds nothing any more. Arrays from it stay valid."""
+        self._ended = True
+        for slot, count in list(self._lent.items()):
+            self._returned(slot, count)
+        self._arena.retire_region(self.region, self._in_use)
+
+    def _in_use(self) -> bool:
+        self.take_dropped()
+        return bool(self._borrowed)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers for the leak check: what either side still holds."""
+        return {"lent": len(self._lent), "borrowed": len(self._borrowed), "mirrors": len(self._mirrors)}
