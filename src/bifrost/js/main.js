@@ -50,7 +50,7 @@ Evaluator.prepare();
     return new NDArray(new kind.type(buffer), dimensions, kind);
   },
 });
-listen(control, session);
+listen(control, session, end);
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);
 
@@ -107,14 +107,15 @@ process.exit = (code) => {
   throw error;
 };
 
-process.on(/** @type {any} */ ('bifrost:end'), () => {
+/** Python is gone, or wants us gone. */
+function end() {
   try {
-    process.emit('exit', 0);
+    for (const listener of process.listeners('exit')) Reflect.apply(listener, process, [0]);
   } finally {
-    // Not process.reallyExit, which would wait for the inspector; and children must end as well.
+    // What was started from here must end as well, and nothing may delay that.
     process.kill(-process.pid, 'SIGKILL');
   }
-});
+}
 
 session.start({
   protocol: VERSION,

@@ -14,8 +14,6 @@ export class Evaluator {
   /** @type {any} */
   #taken;
   #cwd = '';
-  /** @type {(specifier: string, options?: object) => Promise<any>} */
-  #import = async () => undefined;
 
   /**
    * @param {import('./workspace.js').Workspace} workspace
@@ -53,11 +51,11 @@ export class Evaluator {
     scope.exports = scope.module.exports;
     scope.__dirname = cwd;
     scope.__filename = filename;
-    this.#import = new vm.Script('(specifier, options) => import(specifier, options)', {
+    const load = new vm.Script('(specifier, options) => import(specifier, options)', {
       filename,
       importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     }).runInThisContext();
-    scope[IMPORT] = (/** @type {string} */ specifier, /** @type {object} */ options) => this.#import(specifier, options);
+    scope[IMPORT] = (/** @type {any[]} */ ...args) => withoutWarning(() => load(...args));
   }
 
   /**
@@ -122,5 +120,16 @@ export class Evaluator {
       thrown.stack = `${head}\n    at ${filename}:${details.lineNumber + 1}:${details.columnNumber + 1}`;
     }
     return thrown;
+  }
+}
+
+/** Node calls this loader experimental when it is first used. @template T @param {() => T} action */
+function withoutWarning(action) {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return action();
+  } finally {
+    process.emitWarning = emitWarning;
   }
 }

@@ -63,8 +63,9 @@ function isBusy() {
  * Start listening.
  * @param {number} control descriptor of the control pipe
  * @param {import('./session.js').Session} session
+ * @param {() => void} end called when Python has closed the pipe
  */
-export function listen(control, session) {
+export function listen(control, session, end) {
   /** @param {number} id */
   const interrupt = (id) => {
     if (!session.isActive(id)) return;
@@ -79,6 +80,6 @@ export function listen(control, session) {
     env: {},
     execArgv: [],
   });
-  worker.unref();
+  worker.on('message', end);
   worker.on('error', (error) => process.stderr.write(`bifrost: ${error.stack}\n`));
 }

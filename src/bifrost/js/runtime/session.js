@@ -87,10 +87,7 @@ export class Session {
 
   /** @param {Record<string, any>} facts */
   start(facts) {
-    this.#transport.listen(
-      (frame) => this.critical.run(() => this.#dispatch(frame)),
-      () => process.emit(/** @type {any} */ ('bifrost:end')),
-    );
+    this.#transport.listen((frame) => this.critical.run(() => this.#dispatch(frame)));
     this.#send(Message.HELLO, 0, facts, true);
   }
 

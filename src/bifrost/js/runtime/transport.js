@@ -20,11 +20,11 @@ export class Transport {
   }
 
   /**
-   * Call `onFrame` for every frame that arrives while the event loop runs.
+   * Call `onFrame` for every frame that arrives while the event loop runs. That the pipe has been
+   * closed is for the watchdog to notice, who also does so while the event loop is busy.
    * @param {(frame: import('../protocol/framing.js').Frame) => void} onFrame
-   * @param {() => void} onEnd
    */
-  listen(onFrame, onEnd) {
+  listen(onFrame) {
     const socket = new net.Socket({
       fd: this.requests,
       readable: true,
@@ -38,9 +38,7 @@ export class Transport {
         },
       },
     });
-    socket.once('close', onEnd);
-    socket.on('error', () => socket.destroy());
-    socket.resume();
+    socket.on('error', () => {});
   }
 
   /**

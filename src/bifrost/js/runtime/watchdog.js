@@ -2,7 +2,7 @@
 
 import inspector from 'node:inspector';
 import net from 'node:net';
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 
 const { control, name, pid } = workerData;
 /** How long the main thread may take to end once Python is gone, in milliseconds. */
@@ -21,8 +21,9 @@ socket.on('data', (data) => {
 });
 
 /** Python is gone: the main thread ends by itself, unless it is busy. */
-function end() {
+socket.on('close', () => {
+  session.disconnect(); // or Node would say that it waits for a debugger
+  parentPort?.postMessage('end');
   setTimeout(() => process.kill(-pid, 'SIGKILL'), FAREWELL);
-}
-socket.on('end', end);
-socket.on('error', end);
+});
+socket.on('error', () => {});
