@@ -23,6 +23,23 @@ __all__ = [
 class BifrostError(Exception):
     """Base of every error that Bifrost itself raises."""
 
+    #: Whether it is a notebook cell's own error: then Python's frames tell its author nothing.
+    is_from_cell = False
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a Python traceback; without it, the usual one."""
+        if not self.is_from_cell:
+            raise NotImplementedError
+        lines = self._headline().splitlines()
+        cause = self.__cause__
+        while cause is not None:
+            lines += ["", f"caused by {cause}"]
+            cause = cause.__cause__
+        return lines
+
+    def _headline(self) -> str:
+        return f"{type(self).__name__}: {self}"
+
 
 class NodeNotFound(BifrostError, FileNotFoundError):
     """No usable Node.js was found; the message lists where was looked and what to do."""
@@ -80,6 +97,9 @@ class JSError(BifrostError):
         self.stack = stack
         self.properties = properties or {}
         self.value = value
+
+    def _headline(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         head = f"{self.name}: {self.message}" if self.message else self.name

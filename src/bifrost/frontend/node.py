@@ -104,7 +104,7 @@ class Node:
             KernelDied: Node.js ended; the next call starts a new one.
         """
         given = _variables(vars)
-        changes, _ = self._run(script, f"run[{next(self._runs)}]", False, given, timeout)
+        changes, _ = self._run(script, f"run[{next(self._runs)}]", "never", given, timeout)
         return {**given, **changes}
 
     def run_file(
@@ -121,7 +121,7 @@ class Node:
         """
         path = Path(filename).resolve()
         given = _variables(vars)
-        changes, _ = self._run(path.read_text(encoding="utf-8"), str(path), False, given, timeout)
+        changes, _ = self._run(path.read_text(encoding="utf-8"), str(path), "never", given, timeout)
         return {**given, **changes}
 
     def eval(self, js: str, timeout: float | None = None) -> Any:
@@ -131,7 +131,7 @@ class Node:
             ShareError: the value cannot cross to Python.
             JSError, RunTimeout, KeyboardInterrupt, KernelDied: as for :meth:`run`.
         """
-        _, value = self._run(js, f"eval[{next(self._runs)}]", True, {}, timeout)
+        _, value = self._run(js, f"eval[{next(self._runs)}]", "always", {}, timeout)
         return value
 
     def run_cell(
@@ -150,11 +150,18 @@ class Node:
         Args:
             inputs: share only these names with JavaScript (None: all public ones).
             outputs: bring only these back (None: all that were made or changed).
-            wants_value: return the completion value.
+            wants_value: return the completion value, if it is one that a notebook shows.
         """
         self._attach(workspace)
         _, value = self._run(
-            source, filename, wants_value, {}, timeout, inputs=inputs, outputs=outputs, cell=True
+            source,
+            filename,
+            "shown" if wants_value else "never",
+            {},
+            timeout,
+            inputs=inputs,
+            outputs=outputs,
+            cell=True,
         )
         return value
 
@@ -162,7 +169,7 @@ class Node:
         self,
         source: str,
         filename: str,
-        wants_value: bool,
+        wants: str,
         given: dict[str, Any],
         timeout: float | None,
         *,
@@ -180,14 +187,14 @@ class Node:
         if cell and workspace is not None:
             names = workspace.begin(inputs)
         else:
-            names = {"add": [], "drop": []}
+            names = {"add": [], "hide": [], "drop": []}
             if workspace is not None:
                 workspace.forget(given)
-        cwd = self._settings.cwd or os.getcwd()
+        cwd = self._settings.cwd or Path.cwd()
         memory.push_mirrors()
         try:
             (made, values, value, error), stopped = session.perform(
-                "run", source, filename, wants_value, names, given, str(cwd), timeout=timeout
+                "run", source, filename, wants, names, given, str(cwd), timeout=timeout
             )
         except ShareError as error:
             # The path begins at the call's list of arguments: variables are what was given.
@@ -242,7 +249,7 @@ class Node:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Facts of the running process: ``version``, ``pid``, ``native`` (shared views); starts it."""
+        """Facts of the process, which this starts: ``version``, ``pid``, ``native`` (shared views)."""
         return dict(self._live().facts)
 
     def cancel(self, restart: bool = True) -> None:
@@ -365,5 +372,3 @@ def _check_converter(func: Callable[[Any], Any]) -> None:
         raise TypeError(f"func is called with one value: {error}") from None
     except ValueError:
         pass  # some built-ins have no signature
-
-

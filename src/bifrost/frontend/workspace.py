@@ -78,7 +78,9 @@ class Workspace:
     """
 
     def __init__(
-        self, namespace: MutableMapping[str, Any], hidden: Callable[[str], bool] = lambda name: False
+        self,
+        namespace: MutableMapping[str, Any],
+        hidden: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.namespace = namespace
         self._hidden = hidden
@@ -119,18 +121,21 @@ class Workspace:
         add = []
         for name in names:
             known = self._known.get(name)
-            if name not in self._announced or (
-                known is not None and not known.is_same(self.namespace[name])
-            ):
+            if known is not None and not known.is_same(self.namespace[name]):
+                del self._known[name]
                 add.append(name)
-                self._known.pop(name, None)
-        drop = sorted(self._announced.difference(names))
-        self._announced.difference_update(drop)
-        self._announced.update(add)
-        return {"add": add, "drop": drop}
+            elif name not in self._announced:
+                add.append(name)
+        gone = self._announced.difference(names)
+        self._announced = set(names)
+        return {
+            "add": add,
+            "hide": sorted(name for name in gone if name in self.namespace),
+            "drop": sorted(name for name in gone if name not in self.namespace),
+        }
 
     def get(self, name: str, has_value: bool) -> tuple[bool, Any]:
-        """JavaScript touches a variable: (False, None) if what it has is right, else (True, value)."""
+        """JavaScript touches a variable: (True, its value), or (False, None) if it has it."""
         if name not in self.namespace:
             raise ShareError(name, "a deleted variable", "it exists no more in Python")
         value = self.namespace[name]
@@ -146,14 +151,11 @@ class Workspace:
         for name, value in changes.items():
             if wanted is not None and name not in wanted:
                 continue
-            if isinstance(value, JSObject) and name in self.namespace:
-                # `const os = require('os')` must not take the place of Python's os.
-                if not isinstance(self.namespace[name], JSObject):
-                    continue
-            if self.namespace.get(name) is not value or name not in self.namespace:
-                self.namespace[name] = value
+            present = self.namespace.get(name, value)
+            if isinstance(value, JSObject) and not isinstance(present, JSObject):
+                continue  # `const os = require('os')` must not take the place of Python's os
+            self.namespace[name] = value
             self._known[name] = _Known(value)
-            self._announced.add(name)
 
     def shares(self, name: str) -> bool:
         """Whether a name is one of this namespace's that JavaScript knows."""

@@ -10,6 +10,7 @@ import { Memory } from './runtime/memory.js';
 import { Outcome, Session, cleanStack } from './runtime/session.js';
 import { Transport } from './runtime/transport.js';
 import { Evaluator } from './frontend/evaluator.js';
+import { isShown } from './frontend/rewrite.js';
 import { Workspace } from './frontend/workspace.js';
 
 const [requests, control, replies, events, fd, size, region, regionSize] = process.argv[2].split(',').map(Number);
@@ -60,16 +61,19 @@ session.methods = {
    * @param {any} call
    * @param {string} source
    * @param {string} filename
-   * @param {boolean} wantsValue whether the completion value is asked for
-   * @param {{add: string[], drop: string[]}} names
+   * @param {'never' | 'always' | 'shown'} wants when the completion value is asked for: `shown` is
+   *   as in a notebook, and then it may come by reference
+   * @param {{add: string[], hide: string[], drop: string[]}} names
    * @param {Record<string, any>} given
    * @param {string} cwd
    */
-  async run(call, source, filename, wantsValue, names, given, cwd) {
+  async run(call, source, filename, wants, names, given, cwd) {
     memory.refresh();
     evaluator.enter(cwd);
     workspace.begin(names, given);
+    /** @type {any} */
     let value;
+    /** @type {{thrown: any} | undefined} */
     let error;
     try {
       value = await Promise.race([evaluator.run(source, filename), call.stopped]);
@@ -79,7 +83,8 @@ session.methods = {
     return critical.run(() => {
       const changes = workspace.end();
       memory.flush();
-      return new Outcome(changes, wantsValue ? value : undefined, error);
+      const isWanted = wants === 'always' || (wants === 'shown' && isShown(source));
+      return new Outcome(changes, isWanted ? value : undefined, error, wants === 'shown');
     });
   },
   /** @param {any} _call @param {string} name of a class whose instances go to Python by value */

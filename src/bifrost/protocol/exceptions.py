@@ -25,6 +25,12 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
             "properties": {},
             "python": True,
         }
+        if isinstance(error, ShareError):
+            parts["properties"] = {
+                "path": error.path,
+                "kind": error.kind,
+                "advice": error.advice,
+            }
     if error.__cause__ is not None:
         parts["cause"] = error.__cause__
     return parts

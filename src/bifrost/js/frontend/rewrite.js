@@ -39,6 +39,17 @@ export function rewrite(source) {
   return result;
 }
 
+/**
+ * Whether a notebook shows what a cell ends with: an expression that is no assignment, and has no
+ * semicolon behind it.
+ * @param {string} source
+ */
+export function isShown(source) {
+  const last = tryParse(source)?.body.at(-1);
+  if (last?.type !== 'ExpressionStatement' || last.directive || source[last.end - 1] === ';') return false;
+  return !['AssignmentExpression', 'UpdateExpression'].includes(last.expression.type);
+}
+
 /** @param {string} source @returns {any} undefined if V8 has to say what is wrong with it */
 function tryParse(source) {
   try {

@@ -21,10 +21,14 @@ class Binding {
     this.value = undefined;
     /** Whether `value` holds a value of this side. */
     this.isHere = false;
+    /** Whether `value` is what Python sent, and not made or assigned here. */
+    this.isFromPython = false;
     /** Whether Python has the name, and so must be asked for its value of today. */
     this.isPythons = false;
-    /** Whether `value` is known to be Python's of today (or there is nothing to ask). */
+    /** Whether Python has been asked in this run, or need not be. */
     this.isFresh = true;
+    /** Whether Python may have bound the name anew. */
+    this.isSuspect = false;
     /** How the value was when the run first touched it; UNKNOWN if it was assigned. */
     this.before = /** @type {any} */ (UNKNOWN);
     /** Neither accessor nor removable: what `function f() {}` makes. */
@@ -53,18 +57,20 @@ export class Workspace {
   // -- a run
 
   /**
-   * @param {{add: string[], drop: string[]}} names that Python has anew or bound anew; that it deleted
+   * @param {{add: string[], hide: string[], drop: string[]}} names that Python has anew or bound
+   *   anew; that it does not share in this run; that it deleted
    * @param {Record<string, any>} given variables with their values
    */
   begin(names, given) {
     this.#runs++;
     for (const binding of this.#bindings.values()) binding.isFresh = !binding.isPythons;
     for (const name of names.drop) this.#drop(name);
+    for (const name of names.hide) this.#hide(name);
     for (const name of names.add) {
       if (this.isTaken(name)) continue;
       const binding = this.#binding(name);
-      binding.isPythons = true;
-      binding.isFresh = binding.isHere = false;
+      binding.isPythons = binding.isSuspect = true;
+      binding.isFresh = false;
       if (binding.isFixed) this.#refreshFixed(binding);
     }
     for (const [name, value] of Object.entries(given)) {
@@ -74,7 +80,7 @@ export class Workspace {
       const binding = this.#binding(name);
       binding.value = value;
       binding.isHere = binding.isFresh = true;
-      binding.isPythons = false;
+      binding.isPythons = binding.isSuspect = false;
       if (binding.isFixed) /** @type {any} */ (globalThis)[name] = value;
     }
   }
@@ -186,8 +192,10 @@ export class Workspace {
   #set(binding, value) {
     binding.value = value;
     binding.isHere = true;
+    binding.isFromPython = false;
     if (this.#runs > 0) {
       binding.isFresh = true;
+      binding.isSuspect = false;
       binding.before = UNKNOWN;
       this.#disarm(binding);
     } else if (binding.isPythons) {
@@ -199,15 +207,26 @@ export class Workspace {
   #mustAsk(binding) {
     if (!binding.isPythons) return false;
     if (!binding.isHere || this.#runs === 0) return true;
-    // Python has said which names it bound anew; only inside a container may it have changed more.
-    return !binding.isFresh && isContainer(binding.value);
+    // Python says which names it bound anew; besides, it may have changed something in a container.
+    return !binding.isFresh && (binding.isSuspect || isContainer(binding.value));
   }
 
   /** Ask Python for a variable. @param {Binding} binding */
   #fetch(binding) {
-    const [isNew, value] = this.session.call('get', binding.name, binding.isHere);
-    if (isNew) binding.value = value;
+    const { name } = binding;
+    try {
+      const [isNew, value] = this.session.call('get', name, binding.isHere);
+      if (isNew) {
+        binding.value = value;
+        binding.isFromPython = true;
+      }
+    } catch (error) {
+      const { path, kind, advice } = /** @type {any} */ (error);
+      if (!advice) throw error;
+      throw new ShareError(name + path.slice('$[1]'.length), kind, advice);
+    }
     binding.isHere = binding.isFresh = true;
+    binding.isSuspect = false;
   }
 
   /** @param {Binding} binding that Python bound anew */
@@ -220,6 +239,14 @@ export class Workspace {
     }
     /** @type {any} */ (globalThis)[binding.name] = binding.value;
     binding.before = print(binding.value);
+  }
+
+  /** Python has a name, but does not share it in this run. @param {string} name */
+  #hide(name) {
+    const binding = this.#bindings.get(name);
+    if (!binding) return;
+    binding.isPythons = false;
+    if (!binding.isHere || binding.isFromPython) this.#drop(name);
   }
 
   /** Python deleted a name. @param {string} name */

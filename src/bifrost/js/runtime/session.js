@@ -234,8 +234,10 @@ export class Outcome {
    * @param {Map<string, any>} changes
    * @param {any} value
    * @param {{thrown: any} | undefined} error
+   * @param {boolean} isShown whether the value is only to be looked at
    */
-  constructor(changes, value, error) {
+  constructor(changes, value, error, isShown) {
+    this.isShown = isShown;
     /** Names, their values, the completion value, the error. @type {[string[], any[], any, any]} */
     this.parts = [[...changes.keys()], [...changes.values()], value, error ? asError(error.thrown) : null];
   }
@@ -256,6 +258,10 @@ export class Outcome {
     }
     if (isWithin(error.path, '$[2]')) {
       const path = `$${error.path.slice('$[2]'.length)}`;
+      if (this.isShown) {
+        this.parts[2] = new ByReference(this.parts[2]);
+        return true;
+      }
       this.parts[2] = undefined;
       this.parts[3] = thrown ?? new ShareError(path, error.kind, error.advice);
       return true;
