@@ -37,7 +37,16 @@ help: ## list these commands
 
 setup: $(INSTALLED) $(TOOLS) ## everything the other commands need
 
-demo: $(INSTALLED) ## real data, NumPy and a real npm package on the same arrays
+# The demo needs less than the other commands; where their set-up has been done, it will do.
+DEMO_INSTALLED := $(VENV)/.installed-demo
+
+$(DEMO_INSTALLED): $(INSTALL_INPUTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+demo: $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_INSTALLED)) ## NumPy and a real npm package on the same real data
 	$(BIN)/bifrost demo $(ARGS)
 
 test: $(INSTALLED) ## the whole test suite, Python's and JavaScript's
