@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import itertools
 import os
+import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -231,7 +233,11 @@ class Node:
     def _start(self) -> None:
         if self._farewell is not None:
             self._farewell.detach()
-        session = Session(self._settings, self._registry, _Host(self))
+        settings = self._settings
+        if "ipykernel" in sys.modules:
+            # ipykernel asks its children for colours, but a cell's output is text to work with.
+            settings = replace(settings, env={"FORCE_COLOR": None, **settings.env})
+        session = Session(settings, self._registry, _Host(self))
         self._session = session
         # At exit, too: a Node of a Python that has ended must not go on.
         self._farewell = weakref.finalize(self, session.close)
@@ -249,7 +255,7 @@ class Node:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Facts of the process, which this starts: ``version``, ``pid``, ``native`` (shared views)."""
+        """Facts of the process (started if need be): ``version``, ``pid``, ``native``, ..."""
         return dict(self._live().facts)
 
     def cancel(self, restart: bool = True) -> None:

@@ -21,12 +21,19 @@ _PRINTABLE: Final = ormsgpack.OPT_SERIALIZE_NUMPY | ormsgpack.OPT_NON_STR_KEYS
 
 
 class _Known:
-    """What JavaScript last knew of a variable, without keeping a large value alive."""
+    """What Python last had under a name, without keeping a large value alive.
 
-    __slots__ = ("_ident", "_kept", "_print")
+    Args:
+        value: the object.
+        is_apart: JavaScript has something else under the name, and keeps it until Python
+            binds the name anew.
+    """
 
-    def __init__(self, value: Any) -> None:
+    __slots__ = ("_ident", "_is_apart", "_kept", "_print")
+
+    def __init__(self, value: Any, *, is_apart: bool = False) -> None:
         self._ident = id(value)
+        self._is_apart = is_apart
         self._kept: Callable[[], Any] | None = None
         self._print: bytes | None = None
         if isinstance(value, _ATOMS):
@@ -47,7 +54,7 @@ class _Known:
         """Whether it is the same object, and nothing in it has changed."""
         if not self.is_same(value):
             return False
-        if isinstance(value, (*_ATOMS, np.ndarray, JSObject)):
+        if self._is_apart or isinstance(value, (*_ATOMS, np.ndarray, JSObject)):
             return True
         return self._print is not None and self._print == _fingerprint(value)
 
@@ -153,7 +160,9 @@ class Workspace:
                 continue
             present = self.namespace.get(name, value)
             if isinstance(value, JSObject) and not isinstance(present, JSObject):
-                continue  # `const os = require('os')` must not take the place of Python's os
+                # `const os = require('os')` must not take the place of Python's os.
+                self._known[name] = _Known(present, is_apart=True)
+                continue
             self.namespace[name] = value
             self._known[name] = _Known(value)
 
