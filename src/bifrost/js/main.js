@@ -1,7 +1,7 @@
 /** The JavaScript half's entry: Python starts `node main.js <wiring> <native part>`. */
 
 import { createRequire } from 'node:module';
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { NDArray, DType } from './protocol/arrays.js';
 import { VERSION } from './protocol/messages.js';
 import { Complex, Decimal, Duration } from './protocol/types.js';
@@ -67,25 +67,25 @@ session.methods = {
    * @param {Record<string, any>} given
    * @param {string} cwd
    */
-  async run(call, source, filename, wants, names, given, cwd) {
+  run(call, source, filename, wants, names, given, cwd) {
+    const finish = (/** @type {any} */ value, /** @type {{thrown: any} | undefined} */ error = undefined) =>
+      critical.run(() => {
+        const changes = workspace.end();
+        memory.flush();
+        const isWanted = wants === 'always' || (wants === 'shown' && isShown(source));
+        return new Outcome(changes, isWanted ? value : undefined, error, wants === 'shown');
+      });
     memory.refresh();
     evaluator.enter(cwd);
     workspace.begin(names, given);
-    /** @type {any} */
     let value;
-    /** @type {{thrown: any} | undefined} */
-    let error;
     try {
-      value = await Promise.race([evaluator.run(source, filename), call.stopped]);
+      value = evaluator.run(source, filename);
     } catch (thrown) {
-      error = { thrown };
+      return finish(undefined, { thrown });
     }
-    return critical.run(() => {
-      const changes = workspace.end();
-      memory.flush();
-      const isWanted = wants === 'always' || (wants === 'shown' && isShown(source));
-      return new Outcome(changes, isWanted ? value : undefined, error, wants === 'shown');
-    });
+    if (!types.isPromise(value)) return finish(value);
+    return Promise.race([value, call.stopped]).then(finish, (thrown) => finish(undefined, { thrown }));
   },
   /** @param {any} _call @param {string} name of a class whose instances go to Python by value */
   registerClass(_call, name) {

@@ -3,7 +3,6 @@
 import inspector from 'node:inspector';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { types } from 'node:util';
 import vm from 'node:vm';
 import { IMPORT, rewrite } from './rewrite.js';
 
@@ -59,16 +58,15 @@ export class Evaluator {
   }
 
   /**
-   * Run a script, and wait until its completion value has settled if that is a promise.
+   * Run a script.
    * @param {string} source
    * @param {string} filename for stacks
-   * @returns {Promise<any>} the completion value
+   * @returns {any} the completion value; of a script that awaits, a promise of it
    */
-  async run(source, filename) {
+  run(source, filename) {
     const { code, names } = rewrite(source);
     this.workspace.declare(names);
-    const value = this.#evaluate(`${code}\n//# sourceURL=${filename.replace(/\s/g, '%20')}`, filename);
-    return types.isPromise(value) ? await value : value;
+    return this.#evaluate(`${code}\n//# sourceURL=${filename.replace(/\s/g, '%20')}`, filename);
   }
 
   /**

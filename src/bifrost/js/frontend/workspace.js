@@ -62,6 +62,11 @@ export class Workspace {
    * @param {Record<string, any>} given variables with their values
    */
   begin(names, given) {
+    for (const name of Object.keys(given)) {
+      if (this.isTaken(name)) {
+        throw new ShareError(`$.${name}`, 'a variable named like a global of Node.js', 'rename it');
+      }
+    }
     this.#runs++;
     for (const binding of this.#bindings.values()) binding.isFresh = !binding.isPythons;
     for (const name of names.drop) this.#drop(name);
@@ -74,9 +79,6 @@ export class Workspace {
       if (binding.isFixed) this.#refreshFixed(binding);
     }
     for (const [name, value] of Object.entries(given)) {
-      if (this.isTaken(name)) {
-        throw new ShareError(name, 'a variable of this name', 'it is a global of Node.js itself: rename it');
-      }
       const binding = this.#binding(name);
       binding.value = value;
       binding.isHere = binding.isFresh = true;
