@@ -110,7 +110,9 @@ export class Workspace {
       if (this.#builtins.has(name)) continue;
       const binding = this.#bindings.get(name);
       if (binding && !binding.isFixed) continue;
-      const { value } = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, name));
+      const property = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, name));
+      if (property.get || property.set) continue; // an accessor of the user's is no variable
+      const { value } = property;
       if (binding && Object.is(binding.before, print(value))) continue;
       changes.set(name, value);
       this.#adopt(binding ?? new Binding(name), value);
@@ -122,11 +124,11 @@ export class Workspace {
   #settle(binding, changes) {
     const { name } = binding;
     const property = Object.getOwnPropertyDescriptor(globalThis, name);
-    if (!property) {
-      this.#bindings.delete(name); // the run deleted it
+    const untouched = property?.get !== undefined && Accessor.is(property.get);
+    if (!property || (!untouched && !('value' in property))) {
+      this.#bindings.delete(name); // the run deleted it, or made an accessor of its own of it
       return;
     }
-    const untouched = property.get !== undefined && Accessor.is(property.get);
     const value = untouched ? binding.value : /** @type {any} */ (globalThis)[name];
     if (binding.before === UNKNOWN || !Object.is(binding.before, print(value))) changes.set(name, value);
     this.#adopt(binding, value);
