@@ -70,8 +70,8 @@ format: $(INSTALLED) ## put Python sources into the style that `check` asks for
 docs: $(INSTALLED) ## write the generated pages of docs/ anew
 	for script in $$(find docs -name 'make_*.py' | sort); do $(BIN)/python "$$script"; done
 
-bench: $(INSTALLED) ## measure, beside the floor of each figure
-	for script in $$(find benchmarks -name 'bench_*.py' | sort); do $(BIN)/python "$$script" $(ARGS); done
+bench: $(INSTALLED) ## measure; ARGS=--write writes docs/performance.md
+	$(BIN)/python benchmarks/report.py $(ARGS)
 
 clean: ## remove everything made by the commands above
 	rm -rf $(VENV) node_modules build dist demo-output src/bifrost/js/node_modules src/bifrost/_native
