@@ -58,6 +58,11 @@ class Exchange:
     def commit_shares(self) -> None:
         self.memory.commit()
 
+    @property
+    def runs_user_code(self) -> bool:
+        """Whether reading a value may run functions of the user's."""
+        return bool(self._registry.deserializers)
+
     def find_serializer(self, kind: type) -> tuple[str, Callable[[Any], Any]] | None:
         serializers = self._registry.serializers
         if not serializers:

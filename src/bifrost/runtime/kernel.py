@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,10 +87,12 @@ class Kernel:
             for fd in theirs:
                 os.close(fd)
         self.requests, self.control, self.replies, self.events, self.out, self.err = ours
-        os.set_blocking(self.requests, False)
-        os.set_blocking(self.replies, False)
-        os.set_blocking(self.events, False)
+        for fd in (self.requests, self.control, self.replies, self.events):
+            os.set_blocking(fd, False)
         self.owner = os.getpid()
+        # Reentrant, because a signal handler interrupts and kills.
+        self._lock = threading.RLock()
+        self._reaped = False
 
     @property
     def pid(self) -> int:
@@ -96,20 +100,30 @@ class Kernel:
 
     def interrupt(self, call: int) -> None:
         """Ask for one call to be stopped; works while JavaScript is busy."""
-        with contextlib.suppress(OSError):  # it is dead: the reader of the replies will say so
+        with self._lock, contextlib.suppress(OSError):  # dead: who reads the replies will say so
             os.write(self.control, call.to_bytes(4, "little"))
+
+    def signal_children(self) -> None:
+        """Send SIGINT, as a terminal would, to what Node has started and may be waiting for."""
+        for pid in _members(self.pid):
+            if pid != self.pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGINT)
 
     def kill(self) -> None:
         """End the process and all it started, at once."""
-        if self.owner != os.getpid():
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        with self._lock:
+            # Once it is reaped its number may be another's.
+            if self._reaped or self.owner != os.getpid():
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def hang_up(self) -> None:
         """Close the pipes to Node, which makes it end. May be called again."""
-        requests, self.requests = self.requests, -1
-        control, self.control = self.control, -1
+        with self._lock:
+            requests, self.requests = self.requests, -1
+            control, self.control = self.control, -1
         for fd in (requests, control):
             if fd >= 0:
                 os.close(fd)
@@ -123,7 +137,43 @@ class Kernel:
         if self.owner != os.getpid():
             return None  # a forked child: the process is the parent's
         if gently:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_FAREWELL)
+            deadline = time.monotonic() + _FAREWELL
+            pause = 0.0005
+            while not self._has_ended() and time.monotonic() < deadline:
+                time.sleep(pause)
+                pause = min(pause * 2, 0.02)
         self.kill()
-        return self._process.wait()
+        with self._lock:
+            code = self._process.wait()
+            self._reaped = True
+        return code
+
+    def _has_ended(self) -> bool:
+        """Whether the process has ended; it keeps its number, and so its group, until reaped."""
+        if not hasattr(os, "waitid"):
+            return self._process.poll() is not None
+        try:
+            status = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # the program ignores SIGCHLD, or waits for any child itself
+            self._reaped = True
+            return True
+        return status is not None
+
+    def abandon(self) -> None:
+        """In a forked child: the pipes are the parent's, and locks may be held by its threads."""
+        self._lock = threading.RLock()
+        self.hang_up()
+        for fd in (self.replies, self.events):
+            os.close(fd)
+
+
+def _members(group: int) -> list[int]:
+    """The processes of a process group; on systems without /proc, none."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.getpgid(int(name)) == group:
+                        found.append(int(name))
+    return found

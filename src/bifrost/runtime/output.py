@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 import threading
-from collections import deque
 from typing import Any, Final
 
 _SIZE: Final = 1 << 16
+_TAIL: Final = 1 << 14
+#: Lines of a native stack, as Node prints it when it aborts: nobody reads them.
+_NATIVE: Final = re.compile(
+    r"^\s*\d+: 0x[0-9a-f]+ .*$|^-+ (?:Native|JavaScript|JS) stack.*-+$", re.I
+)
 
 
 class Output:
@@ -23,25 +28,31 @@ class Output:
         self.fd = fd
         self._name = name
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._lock = threading.Lock()
-        #: The last bytes, for the report when Node dies.
-        self.tail: deque[bytes] = deque(maxlen=8)
+        self._lock = threading.RLock()  # a stream of the user's may do anything, also call us
+        self._tail = b""
         os.set_blocking(fd, False)
 
     def drain(self) -> bool:
-        """Pass on what is there, without waiting. Return False once the stream has ended."""
+        """Pass on what is there now, without waiting. Return False once the stream has ended.
+
+        What is there now fits into the pipe: a program that prints without end must not
+        keep its reader from everything else.
+        """
         with self._lock:
-            while True:
+            left = _SIZE
+            while left > 0 and self.fd >= 0:
                 try:
-                    data = os.read(self.fd, _SIZE)
+                    data = os.read(self.fd, left)
                 except BlockingIOError:
                     return True
                 except OSError:
                     return False
                 if not data:
                     return False
-                self.tail.append(data[-2048:])
+                left -= len(data)
+                self._tail = (self._tail + data)[-_TAIL:]
                 self._write(data)
+            return self.fd >= 0
 
     def _write(self, data: bytes) -> None:
         stream: Any = getattr(sys, self._name)
@@ -51,19 +62,24 @@ class Output:
             raw = getattr(stream, "buffer", None)
             if raw is not None:
                 stream.flush()
-                raw.write(data)
+                view = memoryview(data)
+                while view:  # an unbuffered stream may take a part only
+                    written = raw.write(view)
+                    view = view[written if isinstance(written, int) else len(view) :]
                 raw.flush()
             else:
                 stream.write(self._decoder.decode(data))
                 stream.flush()
-        except (OSError, ValueError):
-            pass  # Python's own stream is closed: nowhere to print to
+        except Exception:  # noqa: BLE001
+            pass  # the stream is closed or broken: there is nowhere to say so
 
     def last_lines(self) -> str:
         """The end of what was printed, for an error message."""
-        text = b"".join(self.tail).decode("utf-8", "replace")
-        return "\n".join(text.strip().splitlines()[-12:])
+        lines = self._tail.decode("utf-8", "replace").strip().splitlines()
+        return "\n".join([line for line in lines if line and not _NATIVE.match(line)][-12:])
 
     def close(self) -> None:
         with self._lock:
-            os.close(self.fd)
+            fd, self.fd = self.fd, -1
+            if fd >= 0:
+                os.close(fd)

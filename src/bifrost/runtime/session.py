@@ -8,15 +8,14 @@ what comes unasked -- output and calls while nobody waits, releases, the end of 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import math
 import os
 import queue
 import select
-import signal
 import threading
 import time
+import traceback
 import weakref
-from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 from ..errors import KernelDied, ProtocolError, RunTimeout
@@ -24,14 +23,18 @@ from ..protocol.codec import Codec
 from ..protocol.framing import FrameReader, pack
 from ..protocol.messages import VERSION, Message
 from .exchange import Exchange, Registry
+from .interrupts import CtrlC
 from .kernel import Kernel, Settings
 from .memory import Memory
 from .output import Output
 
 #: After a reply that came this fast, in seconds, the next one is worth a short busy wait.
 _SPIN: Final = 60e-6
-#: How long JavaScript that was told to stop may take before Node is killed, in seconds.
-_GRACE: Final = 5.0
+#: JavaScript that was told to stop may wait for a program it started: after so many seconds
+#: that is interrupted too, and after so many more Node is killed.
+_GRACE: Final = (1.5, 2.5)
+#: A thread that waits looks around so often, in seconds.
+_SLICE: Final = 0.5
 _READ_SIZE: Final = 1 << 18
 
 _NO_PARENT: Final = bytes(4)
@@ -50,8 +53,8 @@ class _Waiter:
 
     __slots__ = ("id", "mail")
 
-    def __init__(self, ident: int) -> None:
-        self.id = ident
+    def __init__(self) -> None:
+        self.id = 0  # until it is sent
         self.mail: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
 
 
@@ -70,20 +73,26 @@ class Session:
         self._sending = threading.Lock()
         self._reading = threading.Lock()  # held by the leader
         self._counting = threading.Lock()
-        self._ids = itertools.count(1)
+        self._last_id = 0
         self._frames = FrameReader()
+        self._events = FrameReader()
         self._waiters: dict[int, _Waiter] = {}
         self._parked: set[_Waiter] = set()
         self._callers = 0
         self._watcher_rests = False
         self._spin = _SPIN
-        self._exit_code: int | None = None
         self._death: KernelDied | None = None
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()  # the garbage collector may close while we end
+        self._is_ending = False
 
-        self._kernel = Kernel(settings, memory)
+        try:
+            self._kernel = Kernel(settings, memory)
+        except BaseException:
+            self.exchange.end()
+            raise
         self._out = Output(self._kernel.out, "stdout")
         self._err = Output(self._kernel.err, "stderr")
+        self._waking = threading.RLock()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -94,11 +103,11 @@ class Session:
         _live.add(self)
         _watch_forks()
 
-        hello = self._waiters[0] = _Waiter(0)
+        hello = self._waiters[0] = _Waiter()
         self._watcher = threading.Thread(target=self._watch, name="bifrost-watcher", daemon=True)
-        self._watcher.start()
         try:
-            (_, _, body), _ = self._finish(hello, None)
+            self._watcher.start()
+            (_, _, body), _ = self._finish(hello, None, None)
         except BaseException:
             self.close(gently=False)
             raise
@@ -106,7 +115,9 @@ class Session:
         self.facts: dict[str, Any] = self._decode(body)
         if self.facts.get("protocol") != VERSION:
             self.close(gently=False)
-            raise ProtocolError(f"the JavaScript half speaks {self.facts.get('protocol')}, not {VERSION}")
+            raise ProtocolError(
+                f"the JavaScript half speaks {self.facts.get('protocol')}, not {VERSION}"
+            )
 
     # -- calls
 
@@ -142,18 +153,32 @@ class Session:
         Returns:
             The value, and the RunTimeout or KeyboardInterrupt that is to be raised.
         """
-        waiter = _Waiter(next(self._ids))
-        stopped: BaseException | None
-        with self._interruptible(waiter) as interrupts:
+        waiter = _Waiter()
+        with CtrlC(lambda: self._interrupt(waiter), self._kernel.kill) as ctrl_c:
+            with self._values:
+                body = self._codec.encode([method, *arguments])
+            ctrl_c.direct = False
             with self._sending:
-                with self._values:
-                    body = self._codec.encode([method, *arguments])
-                    self._waiters[waiter.id] = waiter
-                self._write(pack(Message.CALL, waiter.id, _NO_PARENT + body))
-            (kind, _, reply), stopped = self._finish(waiter, timeout)
+                waiter.id = self._last_id = (
+                    self._last_id % 0xFFFF_FFFF + 1
+                )  # in the order of sending: Node relies on it
+                self._waiters[waiter.id] = waiter
+                if ctrl_c.error is not None:
+                    self._interrupt(waiter)  # it came too early for the handler to do this
+                try:
+                    self._write(pack(Message.CALL, waiter.id, _NO_PARENT + body))
+                except BaseException:
+                    del self._waiters[waiter.id]
+                    raise
+            try:
+                (kind, _, reply), stopped = self._finish(waiter, timeout, ctrl_c)
+            except KernelDied:
+                if ctrl_c.error is None:
+                    raise
+                raise ctrl_c.error from None
+            ctrl_c.direct = self.exchange.runs_user_code
             value = self._decode(reply)
-        if interrupts:
-            stopped = KeyboardInterrupt()
+        stopped = ctrl_c.error or stopped
         if kind is Message.ERROR:
             raise stopped or value
         return value, stopped
@@ -162,67 +187,22 @@ class Session:
         with self._values:
             return self._codec.decode(body)
 
-    @contextlib.contextmanager
-    def _interruptible(self, waiter: _Waiter) -> Iterator[list[int]]:
-        """Turn Ctrl-C into a request to stop the JavaScript, while this thread waits.
+    def _interrupt(self, waiter: _Waiter) -> None:
+        if waiter.id:
+            self._kernel.interrupt(waiter.id)
 
-        KeyboardInterrupt must not strike between reading bytes and taking them in, so
-        Python's own handler is set aside. A second Ctrl-C kills Node.
+    def _finish(
+        self, waiter: _Waiter, timeout: float | None, ctrl_c: CtrlC | None
+    ) -> tuple[Frame, BaseException | None]:
+        """Wait for a call's reply, doing meanwhile what the JavaScript asks for.
+
+        Returns:
+            The reply, and why the call was stopped, if it was.
         """
-        count: list[int] = []
-        if threading.current_thread() is not threading.main_thread() or (
-            signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        ):
-            yield count
-            return
-
-        def stop(*_: Any) -> None:
-            count.append(1)
-            if len(count) == 1:
-                self._kernel.interrupt(waiter.id)
-            else:
-                self._kernel.kill()
-
-        signal.signal(signal.SIGINT, stop)
-        try:
-            yield count
-        except KernelDied:
-            if len(count) < 2:
-                raise
-            raise KeyboardInterrupt from None
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _finish(self, waiter: _Waiter, timeout: float | None) -> tuple[Frame, RunTimeout | None]:
-        """Wait for a call's reply, doing meanwhile what the JavaScript asks for."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        late = False
         with self._counting:
             self._callers += 1
         try:
-            while True:
-                frame = self._next(waiter, deadline)
-                if self._death is not None and frame is None:
-                    self._death.announced = True
-                    raise self._death
-                if frame is None and not late:
-                    late = True
-                    deadline = time.monotonic() + _GRACE
-                    self._kernel.interrupt(waiter.id)
-                elif frame is None:
-                    self._kernel.kill()
-                    deadline = None
-                elif frame[0] is Message.CALL:
-                    self._serve(frame)
-                else:
-                    break
-        except KernelDied:
-            if late:
-                raise RunTimeout(
-                    f"not done after {timeout:g} s; it could not be stopped (it was not running"
-                    " JavaScript), so Node.js was ended and its variables are lost"
-                ) from None
-            raise
+            return self._wait(waiter, timeout, ctrl_c)
         finally:
             self._waiters.pop(waiter.id, None)
             self._out.drain()
@@ -234,27 +214,90 @@ class Session:
                     self._watcher_rests = False
             if rested:
                 self._wake()
-        if not late:
-            return frame, None
-        text = f"not done after {timeout:g} s; it was stopped, variables are as it left them"
-        return frame, RunTimeout(text)
+            if self._parked and not self._reading.locked():
+                self._promote()  # the leader may have meant to hand over to this thread
+
+    def _wait(
+        self, waiter: _Waiter, timeout: float | None, ctrl_c: CtrlC | None
+    ) -> tuple[Frame, BaseException | None]:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        stopped: BaseException | None = None  # why, once the call has been told to stop
+        firmness = 0
+        while True:
+            try:
+                frame = self._next(waiter, min(deadline, time.monotonic() + _SLICE))
+                if frame is not None and frame[0] is not Message.CALL:
+                    return frame, stopped
+                failure = self._serve(frame, ctrl_c) if frame is not None else None
+            except (KernelDied, ProtocolError):
+                raise
+            except BaseException as error:
+                if not waiter.id:
+                    raise  # Node is only starting
+                failure = error  # a signal handler raised: JavaScript must not go on unattended
+            if self._death is not None:
+                raise self._epitaph(stopped, timeout)
+            if stopped is None:
+                if failure is None and ctrl_c is not None:
+                    failure = ctrl_c.error
+                if failure is None and time.monotonic() >= deadline:
+                    text = f"not done after {timeout:g} s; it was stopped, variables are as it left them"
+                    failure = RunTimeout(text)
+                if failure is None:
+                    continue
+                stopped = failure
+                self._interrupt(waiter)
+                deadline = time.monotonic() + _GRACE[0]
+            elif time.monotonic() >= deadline:
+                firmness += 1
+                if len(self._waiters) == 1:
+                    # It is this call that keeps Node busy.
+                    (self._kernel.signal_children if firmness == 1 else self._kernel.kill)()
+                elif firmness > 1:
+                    raise self._give_up(stopped, timeout)
+                deadline = time.monotonic() + _GRACE[1]
+
+    def _epitaph(self, stopped: BaseException | None, timeout: float | None) -> BaseException:
+        """What a call raises whose Node has died."""
+        assert self._death is not None
+        if stopped is None:
+            self._death.announced = True
+            return self._death
+        if not isinstance(stopped, RunTimeout):
+            return stopped
+        self._death.announced = True
+        return RunTimeout(
+            f"not done after {timeout:g} s; it could not be stopped (it was not running"
+            " JavaScript), so Node.js was ended and its variables are lost"
+        )
+
+    def _give_up(self, stopped: BaseException, timeout: float | None) -> BaseException:
+        """What a call raises that cannot be stopped, where killing Node would hurt others."""
+        if not isinstance(stopped, RunTimeout):
+            return stopped
+        return RunTimeout(
+            f"not done after {timeout:g} s; other calls keep Node.js busy, which will stop this"
+            " one as soon as it can"
+        )
 
     # -- reading: leader and followers
 
-    def _next(self, waiter: _Waiter, deadline: float | None) -> Frame | None:
+    def _next(self, waiter: _Waiter, deadline: float) -> Frame | None:
         """The next frame for a waiter, or None at the deadline or at Node's end."""
         while True:
             with contextlib.suppress(queue.Empty):
                 frame = waiter.mail.get_nowait()
                 if frame is not None:
                     return frame
+                continue
             if self._death is not None:
                 return None
             self._parked.add(waiter)
             if self._reading.acquire(blocking=False):
                 self._parked.discard(waiter)
                 try:
-                    if waiter.mail.empty():
+                    # Once Node is dead its pipes may be closed, and their numbers others'.
+                    if waiter.mail.empty() and self._death is None:
                         return self._lead(waiter, deadline)
                 finally:
                     self._reading.release()
@@ -262,8 +305,7 @@ class Session:
                 continue
             # Parked before the second look at the lock: the leader cannot miss this waiter.
             try:
-                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-                frame = waiter.mail.get(timeout=remaining)
+                frame = waiter.mail.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 return None
             finally:
@@ -277,7 +319,7 @@ class Session:
             waiter.mail.put(None)
             return
 
-    def _lead(self, waiter: _Waiter, deadline: float | None) -> Frame | None:
+    def _lead(self, waiter: _Waiter, deadline: float) -> Frame | None:
         """Read, as the leader, until there is a frame for `waiter`."""
         replies = self._kernel.replies
         spin_until = time.perf_counter() + self._spin
@@ -292,8 +334,10 @@ class Session:
                 if time.perf_counter() < spin_until:
                     continue
                 self._spin = max(self._spin * 0.9, 1e-6)
-                if not self._wait_for_input(deadline):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     return None
+                self._wait_for_input(remaining)
                 continue
             if not data:
                 self._die()
@@ -302,18 +346,15 @@ class Session:
                 self._spin = _SPIN
             self._frames.feed(data)
 
-    def _wait_for_input(self, deadline: float | None) -> bool:
-        """Sleep until a reply comes, passing on output. Return False at the deadline."""
+    def _wait_for_input(self, seconds: float) -> None:
+        """Sleep until a reply comes, passing on output."""
         started = time.perf_counter()
-        remaining = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
-        ready = self._poll.poll(remaining)
-        for fd, _ in ready:
+        for fd, _ in self._poll.poll(seconds * 1000):
             if fd == self._kernel.replies:
                 if time.perf_counter() - started < _SPIN:
                     self._spin = _SPIN  # it would have been worth a busy wait
             elif not (self._out if fd == self._kernel.out else self._err).drain():
                 self._poll.unregister(fd)
-        return bool(ready)
 
     def _next_frame(self) -> Frame | None:
         try:
@@ -332,7 +373,10 @@ class Session:
         else:
             found = self._waiters.get(ident)
             if found is None:
-                return None  # its caller has gone
+                # Its caller gave up: what it holds goes back.
+                with contextlib.suppress(Exception):
+                    self._decode(body)
+                return None
             target = found
         if target is leader:
             return frame
@@ -363,9 +407,15 @@ class Session:
         try:
             if leading:
                 poll.register(self._kernel.replies, select.POLLIN)
-            poll.register(self._kernel.out, select.POLLIN)
-            poll.register(self._kernel.err, select.POLLIN)
+            for output in (self._out, self._err):
+                if output.fd >= 0:
+                    poll.register(output.fd, select.POLLIN)
+            watching = threading.current_thread() is self._watcher
+            if watching:
+                poll.register(self._kernel.events, select.POLLIN)
             poll.poll(100)
+            if watching:
+                self._read_events()
             self._out.drain()
             self._err.drain()
             if leading:
@@ -377,34 +427,78 @@ class Session:
         finally:
             if leading:
                 self._reading.release()
+                self._promote()
 
-    def _serve(self, frame: Frame) -> None:
-        """Answer a call from JavaScript."""
+    def _send(self, frame: bytes) -> None:
+        if threading.current_thread() is self._watcher:
+            # Who is sending may wait for Node, and Node for the watcher to read.
+            while not self._sending.acquire(timeout=0.01):
+                self._read_events()
+        else:
+            self._sending.acquire()
+        try:
+            self._write(frame)
+        finally:
+            self._sending.release()
+
+    def _serve(self, frame: Frame, ctrl_c: CtrlC | None) -> BaseException | None:
+        """Answer a call from JavaScript.
+
+        Returns:
+            The KeyboardInterrupt, or the like, that is to go on once the JavaScript has stopped.
+        """
         _, ident, body = frame
-        kind = Message.RESULT
+        outgoing = None
         try:
             method, *arguments = self._decode(body[4:])
-            outcome = self._host.serve(method, arguments)
-        except Exception as error:
-            kind, outcome = Message.ERROR, error
-        with self._sending:
-            with self._values:
-                try:
-                    reply = self._codec.encode(outcome)
-                except Exception as error:
-                    kind, reply = Message.ERROR, self._codec.encode(error)
-            self._write(pack(kind, ident, reply))
+            if ctrl_c is not None:
+                ctrl_c.direct = True
+            try:
+                outcome = self._host.serve(method, arguments)
+                with self._values:
+                    reply = pack(Message.RESULT, ident, self._codec.encode(outcome))
+            finally:
+                if ctrl_c is not None:
+                    ctrl_c.direct = False
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                outgoing = error
+            reply = pack(Message.ERROR, ident, self._encode_error(error))
+        self._send(reply)
+        return outgoing
+
+    def _encode_error(self, error: BaseException) -> bytes:
+        with self._values:
+            try:
+                return self._codec.encode(error)
+            except Exception:  # noqa: BLE001 - something in it cannot cross: its text can
+                return self._codec.encode(RuntimeError(f"{type(error).__name__}: {error}"))
 
     # -- the watcher
 
     def _wake(self) -> None:
         """Have the watcher look around. Safe inside the garbage collector."""
-        with contextlib.suppress(OSError):
+        with self._waking, contextlib.suppress(OSError):
             os.write(self._wake_write, b"w")
 
     def _watch(self) -> None:
+        try:
+            self._look_after()
+        finally:
+            self._die()
+            # Whoever uses these holds one of the locks, and looks whether Node is dead before.
+            with self._sending, self._reading, self._waking:
+                self._kernel.hang_up()
+                for fd in (self._kernel.replies, self._kernel.events):
+                    os.close(fd)
+                for fd in (self._wake_read, self._wake_write):
+                    os.close(fd)
+                self._wake_read = self._wake_write = -1
+                self._out.close()
+                self._err.close()
+
+    def _look_after(self) -> None:
         kernel = self._kernel
-        frames = FrameReader()
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         poll.register(kernel.events, select.POLLIN)
@@ -422,7 +516,7 @@ class Session:
                         os.read(fd, 4096)
                     self._send_releases()
                 elif fd == kernel.events:
-                    self._read_events(frames)
+                    self._read_events()
                 elif self._leave_to_caller():
                     for output in outputs.keys() - ended:
                         poll.unregister(output)
@@ -431,20 +525,7 @@ class Session:
                 elif not outputs[fd].drain():
                     poll.unregister(fd)
                     ended.add(fd)
-        # Nobody else may be using what is closed now.
-        with self._sending:
-            kernel.hang_up()
-        with self._reading:
-            os.close(kernel.replies)
-        os.close(kernel.events)
-        self._out.close()
-        self._err.close()
-
-    def __del__(self) -> None:
-        # Only now: until here a finalizer of some array may have wanted to wake the watcher.
-        with contextlib.suppress(AttributeError, OSError):
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            self._handle_events()
 
     def _leave_to_caller(self) -> bool:
         """While somebody waits, output is theirs to pass on: it belongs to what they run."""
@@ -452,48 +533,58 @@ class Session:
             self._watcher_rests = self._callers > 0
             return self._watcher_rests
 
-    def _read_events(self, frames: FrameReader) -> None:
-        try:
+    def _read_events(self) -> None:
+        """Take in what came unasked; handling it is for later."""
+        with contextlib.suppress(BlockingIOError):
             data = os.read(self._kernel.events, _READ_SIZE)
-        except BlockingIOError:
-            return
-        if not data:
-            self._die()
-            return
-        frames.feed(data)
+            if data:
+                self._events.feed(data)
+            else:
+                self._die()
+
+    def _handle_events(self) -> None:
         try:
-            while (frame := frames.next()) is not None:
-                kind, ident, body = frame
-                if kind is Message.CALL:
-                    self._serve(frame)
-                elif kind is Message.NOTIFY:
-                    method, *arguments = self._decode(body)
-                    self._host.serve(method, arguments)
-                elif kind is Message.RELEASE:
-                    with self._values:
-                        for slot, count in self._codec.decode(body):
-                            self.exchange.memory.returned(slot, count)
+            while (frame := self._events.next()) is not None:
+                self._handle_event(frame)
         except KernelDied:
             pass
         except ProtocolError:
             self._kernel.kill()  # the stream cannot be read on
             self._die()
 
-    def _send_releases(self) -> None:
-        with contextlib.suppress(KernelDied), self._sending:
+    def _handle_event(self, frame: Frame) -> None:
+        kind, _, body = frame
+        if kind is Message.CALL:
+            self._serve(frame, None)
+        elif kind is Message.RELEASE:
             with self._values:
-                dropped = self.exchange.take_dropped()
-                body = self._codec.encode([list(pair) for pair in dropped])
-            if dropped and self._death is None:
-                self._write(pack(Message.RELEASE, 0, body))
+                for slot, count in self._codec.decode(body):
+                    self.exchange.memory.returned(slot, count)
+        elif kind is Message.NOTIFY:
+            try:
+                method, *arguments = self._decode(body)
+                self._host.serve(method, arguments)
+            except (KernelDied, ProtocolError):
+                raise
+            except Exception:  # noqa: BLE001 - nobody waits for it
+                traceback.print_exc()
+
+    def _send_releases(self) -> None:
+        with self._values:
+            dropped = self.exchange.take_dropped()
+            body = self._codec.encode([list(pair) for pair in dropped])
+        if dropped:
+            with contextlib.suppress(KernelDied):
+                self._send(pack(Message.RELEASE, 0, body))
 
     # -- the end
 
     def _die(self, *, gently: bool = False) -> None:
         """Node is gone, or is to go: reap it, and tell everybody who waits."""
         with self._ending:
-            if self._death is not None:
+            if self._is_ending:
                 return
+            self._is_ending = True
             if gently and self._sending.acquire(timeout=1.0):
                 try:
                     self._kernel.hang_up()
@@ -513,16 +604,22 @@ class Session:
     def close(self, *, gently: bool = True) -> None:
         """End Node and free what the session holds. Calls that wait raise KernelDied."""
         self._die(gently=gently)
-        if threading.current_thread() is not self._watcher:
+        if threading.current_thread() is not self._watcher and self._watcher.ident is not None:
             self._watcher.join(timeout=1.0)
 
     def abandon(self) -> None:
-        """In a forked child: drop the parent's pipes, so that Node notices when the parent ends."""
-        kernel = self._kernel
+        """In a forked child: drop the parent's pipes, so that Node notices when the parent ends.
+
+        The parent's other threads are not here, but locks that they held are.
+        """
+        self._is_ending = True
         self._death = KernelDied(None)
-        kernel.hang_up()
-        for fd in (kernel.replies, kernel.events, kernel.out, kernel.err):
+        self._ending = threading.RLock()
+        self.exchange.on_drop = self.exchange.memory.on_drop = lambda: None
+        self._kernel.abandon()
+        for fd in (self._out.fd, self._err.fd, self._wake_read, self._wake_write):
             os.close(fd)
+        self._wake_read = self._wake_write = -1
 
 
 _forks_watched = False
@@ -539,4 +636,3 @@ def _after_fork() -> None:
     for session in list(_live):
         session.abandon()
     _live.clear()
-
