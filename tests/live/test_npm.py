@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-import bifrost.frontend.npm as npm_module
 from bifrost.errors import NpmError
+from bifrost.frontend import npm_process
 from bifrost.frontend.npm import Npm
 from bifrost.runtime.binaries import NodeBinary, find_node
 
@@ -53,7 +53,7 @@ def use_npm_12(npm_12: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def command(node: NodeBinary) -> list[str]:
         return list(npm_12)
 
-    monkeypatch.setattr(npm_module, "npm_command", command)
+    monkeypatch.setattr(npm_process, "npm_command", command)
 
 
 def package(folder: Path, name: str, **scripts: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bifrost.errors import NpmError
-from bifrost.frontend import npm as npm_module
+from bifrost.frontend import npm_errors, npm_process, npm_project
 from bifrost.frontend.npm import Npm
 
 
@@ -25,9 +25,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
 
 
-def progress(*words: str, stdout: io.StringIO | None = None) -> npm_module._Progress:
+def progress(*words: str, stdout: io.StringIO | None = None) -> npm_process.Progress:
     with contextlib.redirect_stdout(stdout or io.StringIO()):
-        return npm_module._Progress([*words], Path("/p"), Path("/p"))
+        return npm_process.Progress([*words], Path("/p"), Path("/p"))
 
 
 def test_constructing_and_importing_start_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +113,9 @@ def test_pending_install_scripts_are_read(topic: str, words: str, blocked: bool)
 def test_a_stream_that_cannot_show_a_character_shows_another() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, "ascii")
-    npm_module._write(stream, "└── a\n")
+    npm_process.write(stream, "└── a\n")
     assert raw.getvalue() == b"??? a\n"
-    npm_module._write(None, "nobody listens")
+    npm_process.write(None, "nobody listens")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_stream_that_cannot_show_a_character_shows_another() -> None:
     ],
 )
 def test_every_common_failure_has_a_next_step(log: str, advice: str) -> None:
-    error = npm_module._error(["install", "a"], 1, "", log, Path("/p"))
+    error = npm_errors.explain(["install", "a"], 1, "", log, Path("/p"))
     assert isinstance(error, NpmError)
     assert advice in error.advice
     assert str(error).endswith(error.advice)
@@ -155,11 +155,11 @@ def test_the_log_keeps_what_helps() -> None:
         "npm error code EODD\nnpm error\nnpm error the reason\n"
         "npm error A complete log of this run can be found in: /home/me/.npm/_logs/1.log\n"
     )
-    error = npm_module._error(["install", "a"], 1, "unrelated output", log, Path("/p"))
+    error = npm_errors.explain(["install", "a"], 1, "unrelated output", log, Path("/p"))
     assert error.log == "npm error code EODD\nnpm error the reason"
     assert error.advice == ""
     # A script that fails may have told its reason on standard output only.
-    assert npm_module._error(["run", "x"], 3, "reason\n", "aside\n", Path("/p")).log == (
+    assert npm_errors.explain(["run", "x"], 3, "reason\n", "aside\n", Path("/p")).log == (
         "reason\naside"
     )
 
@@ -182,4 +182,4 @@ def test_the_names_asked_for(word: str, names: list[str]) -> None:
         "by-git": "github:me/thing#main",
         "by-url": "https://example.org/x/by-url-1.0.0.tgz",
     }
-    assert npm_module._asked([word], listed, listed) == names
+    assert npm_project.names_asked_for([word], listed, listed) == names
