@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..errors import ProtocolError
 from .messages import ArrayKind
 
 _KINDS: Final = frozenset("biufcMmSU")
+_TYPE: Final = re.compile(r"[<|]([biufcSU][0-9]{1,9}|[mM]8(\[[0-9A-Za-z]{1,9}\])?)", re.ASCII)
 
 
 class Descriptor(NamedTuple):
@@ -32,6 +34,8 @@ class Descriptor(NamedTuple):
 
 def why_not(dtype: np.dtype[Any]) -> str | None:
     """Return what to do about a dtype that JavaScript cannot hold, or None if it can."""
+    if dtype.itemsize == 0:
+        return "its items have no size"
     if dtype.names is not None:
         for name in dtype.names:
             reason = why_not(dtype[name])
@@ -41,7 +45,9 @@ def why_not(dtype: np.dtype[Any]) -> str | None:
     if dtype.subdtype is not None:
         return why_not(dtype.subdtype[0])
     if dtype.kind == "O":
-        return "an object array holds Python objects: send `array.tolist()`, or give it a real dtype"
+        return (
+            "an object array holds Python objects: send `array.tolist()`, or give it a real dtype"
+        )
     if dtype.kind == "V":
         return "raw void memory has no meaning in JavaScript: send `array.tobytes()`"
     if dtype.kind not in _KINDS:
@@ -53,11 +59,22 @@ def why_not(dtype: np.dtype[Any]) -> str | None:
 
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The same dtype in the byte order of JavaScript's typed arrays (little-endian)."""
-    return dtype.newbyteorder("<")
+    swapped: np.dtype[Any] = dtype.newbyteorder("<")
+    return swapped
+
+
+def is_viewable(array: np.ndarray[Any, Any]) -> bool:
+    """Whether a typed array can show the memory as it lies: its byte order and alignment."""
+    dtype = array.dtype
+    if dtype != native(dtype):
+        return False
+    size = {"U": 4, "c": dtype.itemsize // 2, "S": 1, "V": 1}.get(dtype.kind, dtype.itemsize)
+    start = int(array.__array_interface__["data"][0])
+    return not any(step % size for step in (start, *array.strides))
 
 
 def dtype_to_wire(dtype: np.dtype[Any]) -> Any:
-    """A type string such as ``<f8``, or for a structured dtype [[name, dtype, shape, offset]...] + itemsize."""
+    """A type string such as ``<f8``; for a structured dtype its fields and their offsets."""
     if dtype.names is None:
         return dtype.str
     assert dtype.fields is not None
@@ -77,6 +94,8 @@ def dtype_from_wire(wire: Any) -> np.dtype[Any]:
     """
     try:
         if isinstance(wire, str):
+            if not _TYPE.fullmatch(wire):
+                raise ValueError("not a type string")
             return np.dtype(wire)
         names, formats, offsets = [], [], []
         for name, base, shape, offset in wire["fields"]:
@@ -99,6 +118,7 @@ def from_wire(parts: Any) -> Descriptor:
     try:
         descriptor = Descriptor(*parts)
         ArrayKind(descriptor.kind)
+        dtype_from_wire(descriptor.dtype)
         numbers = [descriptor.slot, descriptor.nbytes, descriptor.start, *descriptor.shape]
         if not all(type(number) is int for number in numbers + (descriptor.strides or [])):
             raise ValueError("not integers")
@@ -120,9 +140,15 @@ def view(descriptor: Descriptor, memory: Any) -> np.ndarray[Any, Any]:
     if memory is None:
         if 0 not in shape:
             raise ProtocolError(f"an array of shape {shape} without memory")
-        return np.empty(shape, dtype)
+        try:
+            return np.empty(shape, dtype)
+        except ValueError as error:
+            raise ProtocolError(f"no array has the shape {shape}") from error
     strides = None if descriptor.strides is None else tuple(descriptor.strides)
     try:
-        return np.ndarray(shape, dtype, memory, descriptor.start, strides)
+        array: np.ndarray[Any, Any] = np.ndarray(
+            shape, dtype, np.frombuffer(memory, np.uint8), descriptor.start, strides
+        )
+        return array
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"an array does not fit its slot: {error}") from error

@@ -7,6 +7,9 @@ from typing import Any
 
 from ..errors import JSError, ProtocolError, ShareError
 
+#: The name under which something travels that was thrown and is no Error.
+THROWN = "Thrown"
+
 
 def error_to_parts(error: BaseException) -> dict[str, Any]:
     """Describe a Python exception for JavaScript."""
@@ -17,10 +20,12 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
             "stack": error.stack,
             "properties": error.properties,
         }
+        if error.name == THROWN:
+            parts["properties"] = {**error.properties, "thrown": error.value}
     else:
         parts = {
             "name": type(error).__name__,
-            "message": str(error),
+            "message": _text(error),
             "stack": "".join(traceback.format_exception(error)),
             "properties": {},
             "python": True,
@@ -44,17 +49,24 @@ def error_from_parts(parts: Any) -> BaseException:
     """
     if not isinstance(parts, dict) or not isinstance(parts.get("name"), str):
         raise ProtocolError(f"not an error: {parts!r}")
-    properties = parts.get("properties") or {}
-    if parts["name"] == "ShareError" and "advice" in properties:
-        return ShareError(properties["path"], properties["kind"], properties["advice"])
-    error = JSError(
-        parts["name"],
-        parts.get("message", ""),
-        parts.get("stack", ""),
-        properties,
-        parts.get("thrown"),
-    )
+    name, message, stack = parts["name"], parts.get("message", ""), parts.get("stack", "")
+    properties = parts.get("properties", {})
+    if not all(isinstance(text, str) for text in (message, stack)) or type(properties) is not dict:
+        raise ProtocolError(f"not an error: {parts!r}")
+    if parts["name"] == "ShareError" and {"path", "kind", "advice"} <= properties.keys():
+        return ShareError(*(str(properties[key]) for key in ("path", "kind", "advice")))
+    thrown = properties.pop("thrown", None) if parts["name"] == THROWN else None
+    error = JSError(name, message, stack, properties, thrown)
     cause = parts.get("cause")
-    if cause is not None:
-        error.__cause__ = cause if isinstance(cause, BaseException) else JSError("Cause", str(cause), value=cause)
+    if isinstance(cause, BaseException):
+        error.__cause__ = cause
+    elif cause is not None:
+        error.__cause__ = JSError("Cause", str(cause), value=cause)
     return error
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - it is the user's own `__str__`
+        return f"<its text cannot be had: {broken!r}>"

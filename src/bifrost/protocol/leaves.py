@@ -6,7 +6,6 @@ The table of docs/values.md is made from the shared vectors that test these.
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import math
 import pathlib
 import re
@@ -20,18 +19,20 @@ from typing import Any, Final
 import numpy as np
 import ormsgpack
 
-from ..errors import ProtocolError
+from ..errors import ProtocolError, ShareError
+from . import patterns
 from .messages import Ext
+from .patterns import Unfit
 from .undefined import Undefined
 
 _DOUBLE: Final = struct.Struct("<d")
 _DOUBLES: Final = struct.Struct("<dd")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
-
-
-class Unfit(Exception):
-    """Raised by a leaf with the advice for the ShareError that its caller raises."""
+#: Ends the text of a datetime whose `fold` is 1: the second of two equal wall clock times.
+_FOLD: Final = "~1"
+#: A Date reaches this far on both sides of 1970, in milliseconds.
+_FURTHEST: Final = 8_640_000_000_000_000
 
 
 def ext(code: Ext, body: bytes) -> ormsgpack.Ext:
@@ -44,10 +45,8 @@ def ext(code: Ext, body: bytes) -> ormsgpack.Ext:
 def integer(value: int) -> Any:
     """An int of any size: JavaScript gets a number up to 2**53 - 1, a BigInt beyond."""
     if -(1 << 63) <= value < 1 << 64:
-        return int(value)
-    return ext(
-        Ext.BIGINT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-    )
+        return value
+    return ext(Ext.BIGINT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
 
 
 def text(value: str) -> Any:
@@ -56,7 +55,7 @@ def text(value: str) -> Any:
         value.encode()
     except UnicodeEncodeError:
         return ext(Ext.STR16, value.encode("utf-16-le", "surrogatepass"))
-    return str(value)
+    return value
 
 
 def _date(milliseconds: float, original: str | None) -> Any:
@@ -64,12 +63,27 @@ def _date(milliseconds: float, original: str | None) -> Any:
 
 
 def _datetime(value: dt.datetime) -> Any:
-    # A naive datetime is local time on both sides, as `timestamp()` has it.
+    if value != value:
+        return _date(math.nan, None)  # pandas.NaT
+    if type(value) is not dt.datetime:  # pandas' has nanoseconds, and methods of its own
+        clock = (value.hour, value.minute, value.second, value.microsecond)
+        value = dt.datetime.combine(
+            dt.date(value.year, value.month, value.day),
+            dt.time(*clock, tzinfo=value.tzinfo, fold=value.fold),
+        )
     original = value.isoformat()
     zone = value.tzinfo
     if isinstance(zone, zoneinfo.ZoneInfo) and zone.key:
         original += f"[{zone.key}]"
-    aware = value if value.utcoffset() is not None else value.astimezone()
+    if value.fold:
+        original += _FOLD
+    aware = value
+    if value.utcoffset() is None:
+        # A naive datetime is local time on both sides, as `timestamp()` has it.
+        try:
+            aware = value.replace(tzinfo=None).astimezone()
+        except (OverflowError, ValueError, OSError):  # at the ends of the calendar
+            aware = value.replace(tzinfo=dt.timezone.utc)
     return _date(float((aware - _EPOCH) // _MILLISECOND), original)
 
 
@@ -86,59 +100,32 @@ def _complex(value: complex) -> Any:
     return ext(Ext.COMPLEX, _DOUBLES.pack(value.real, value.imag))
 
 
-_FLAGS: Final = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
-_NAMED: Final = re.compile(r"\(\?P<(\w+)>")
-_BACKREFERENCE: Final = re.compile(r"\(\?P=(\w+)\)")
-
-
-_SYNTAX: Final = frozenset("^$\\.*+?()[]{}|/")
-
-
-def _unescape(source: str, multiline: bool) -> str:
-    """Drop the escapes that Python permits and JavaScript's ``u`` flag does not."""
-    out: list[str] = []
-    in_class = False
-    characters = iter(source)
-    for character in characters:
-        if character != "\\":
-            in_class = character == "[" or (in_class and character != "]")
-            out.append(character)
-            continue
-        escaped = next(characters)
-        if escaped in "AZ" and not in_class:
-            if multiline:
-                raise Unfit("JavaScript has no \\A and \\Z beside the MULTILINE flag")
-            out.append("^" if escaped == "A" else "$")
-        elif escaped.isalnum() or escaped in _SYNTAX or (escaped == "-" and in_class):
-            out.append("\\" + escaped)
-        else:
-            out.append(escaped)
-    return "".join(out)
-
-
 def _pattern(value: re.Pattern[Any]) -> Any:
-    if isinstance(value.pattern, bytes):
-        raise Unfit("JavaScript matches strings, not bytes: compile a str pattern")
-    if value.flags & (re.VERBOSE | re.ASCII | re.LOCALE):
-        raise Unfit("JavaScript has no VERBOSE, ASCII or LOCALE flag: write the pattern without")
-    source = _BACKREFERENCE.sub(r"\\k<\1>", _NAMED.sub(r"(?<\1>", value.pattern))
-    source = _unescape(source, bool(value.flags & re.MULTILINE))
-    flags = "".join(letter for flag, letter in _FLAGS.items() if value.flags & flag)
-    return ext(Ext.REGEXP, ormsgpack.packb([source, flags + "u"]))
+    parts = patterns.to_javascript(value)
+    return ext(Ext.REGEXP, ormsgpack.packb([*parts, [value.pattern, int(value.flags)]]))
 
 
 def _numpy_scalar(value: np.generic) -> Any:
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             return _date(math.nan, None)
-        moment = value.astype("datetime64[ms]")
         unit, _ = np.datetime_data(value.dtype)
-        return _date(float(moment.astype(np.int64)), f"{unit}={value}")
+        moment = value.astype("datetime64[ms]")
+        milliseconds = int(moment.astype(np.int64))
+        if abs(milliseconds) > _FURTHEST or moment.astype(value.dtype) > value:
+            raise Unfit("a Date reaches some 270,000 years around 1970: send it as a number")
+        return _date(float(milliseconds), f"{unit}={value}")
     if isinstance(value, np.timedelta64):
         if np.isnat(value):
             raise Unfit("NaT has no duration: replace it first")
-        return _duration(dt.timedelta(microseconds=int(value.astype("timedelta64[us]").astype(int))))
-    return LEAVES[type(value.item())](value.item())
+        return _duration(
+            dt.timedelta(microseconds=int(value.astype("timedelta64[us]").astype(int)))
+        )
+    item = value.item()
+    leaf = LEAVES.get(type(item))
+    if leaf is None:  # longdouble stays what it is
+        raise Unfit("JavaScript has no extended precision: send `float(x)` or `complex(x)`")
+    return leaf(item)
 
 
 def _float(value: float) -> Any:
@@ -170,9 +157,9 @@ LEAVES: Final[dict[type, Callable[[Any], Any]]] = {
 SUBCLASSES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (pathlib.PurePath, lambda value: text(str(value))),
     (np.generic, _numpy_scalar),
-    (int, integer),
+    (int, lambda value: integer(int(value))),
     (float, _float),
-    (str, lambda value: text(str(value))),
+    (str, lambda value: text(str.__str__(value))),  # str() would ask the subclass
     (complex, _complex),
     (dt.datetime, _datetime),
     (dt.date, _day),
@@ -180,9 +167,6 @@ SUBCLASSES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (Decimal, LEAVES[Decimal]),
     (uuid.UUID, str),
 )
-
-ENUM: Final = enum.Enum
-
 
 # -- reading: extension body -> Python value
 
@@ -203,7 +187,9 @@ def _read_original(original: str) -> Any:
     """Read back the ISO text that `_datetime`, `_day` or a NumPy scalar wrote."""
     unit, is_numpy, moment = original.partition("=")
     if is_numpy:
-        return np.datetime64(moment, unit)
+        return np.dtype(f"datetime64[{unit}]").type(moment, unit)
+    fold = original.endswith(_FOLD)
+    original = original.removesuffix(_FOLD)
     zone = None
     if original.endswith("]"):
         original, _, key = original[:-1].partition("[")
@@ -211,10 +197,7 @@ def _read_original(original: str) -> Any:
     if len(original) == 10:
         return dt.date.fromisoformat(original)
     value = dt.datetime.fromisoformat(original)
-    if zone is not None:
-        # The offset says which of the two equal wall clock times of a night in autumn it is.
-        value = value.astimezone(dt.timezone.utc).astimezone(zone)
-    return value
+    return value.replace(tzinfo=zone or value.tzinfo, fold=int(fold))
 
 
 def _read_duration(body: bytes) -> Any:
@@ -222,18 +205,15 @@ def _read_duration(body: bytes) -> Any:
     return dt.timedelta(days, seconds, microseconds)
 
 
-_NAMED_BACK: Final = re.compile(r"\(\?<(?![=!])(\w+)>")
-_BACKREFERENCE_BACK: Final = re.compile(r"\\k<(\w+)>")
-
-
 def _read_regexp(body: bytes) -> Any:
-    source, flags = ormsgpack.unpackb(body)
-    value = 0
-    for flag, letter in _FLAGS.items():
-        if letter in flags:
-            value |= flag
-    source = _BACKREFERENCE_BACK.sub(r"(?P=\1)", _NAMED_BACK.sub(r"(?P<\1>", source))
-    return re.compile(source.replace(r"\/", "/"), value)
+    source, flags, original = ormsgpack.unpackb(body)
+    if original is not None:
+        return re.compile(*original)
+    try:
+        return re.compile(*patterns.from_javascript(source, flags))
+    except (re.error, RecursionError, OverflowError) as error:
+        advice = f"Python has no such regular expression ({error}): send its source"
+        raise ShareError("$", f"RegExp /{source}/{flags}", advice) from None
 
 
 READERS: Final[dict[int, Callable[[bytes], Any]]] = {
@@ -253,6 +233,7 @@ def read(code: int, body: bytes) -> Any:
 
     Raises:
         ProtocolError: no such code, or a body that is not what the code says.
+        ShareError: Python has no such value.
     """
     reader = READERS.get(code)
     if reader is None:

@@ -31,7 +31,9 @@ class Ext(IntEnum):
     OBJECT = 4  # [key, value, ...]: a plain object with a key UTF-8 cannot carry
     MAP = 5  # [key, value, ...]
     SET = 6  # [item, ...]
-    DATE = 7  # [milliseconds since 1970 (NaN: invalid), ISO 8601 text of the Python original or nil]
+    DATE = (
+        7  # [milliseconds since 1970 (NaN: invalid), ISO 8601 text of the Python original or nil]
+    )
     DECIMAL = 8  # its text, UTF-8
     DURATION = 9  # [days, seconds, microseconds] of a timedelta
     COMPLEX = 10  # [real, imaginary]

@@ -1,4 +1,4 @@
-"""Tables (pandas, polars, pyarrow) as Arrow IPC streams: columns move, rows are never looped over."""
+"""Tables (pandas, polars, pyarrow) as Arrow IPC streams: columns move, rows are not looped over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def to_stream(value: Any) -> tuple[str, bytes]:
     import pyarrow as pa
 
     package = type(value).__module__.partition(".")[0]
-    name = "Table" if package == "pyarrow" else "Series" if hasattr(value, "to_frame") else "DataFrame"
+    name = "DataFrame"
+    if package == "pyarrow":
+        name = "Table"
+    elif hasattr(value, "to_frame"):
+        name = "Series"
     kind = f"{package}.{name}"
     frame = value.to_frame() if name == "Series" else value
     if package == "pandas":
@@ -60,7 +64,9 @@ def from_stream(kind: str, stream: bytes) -> Any:
         import polars
 
         frame = polars.from_arrow(table)
-        return frame.to_series(0) if kind.endswith("Series") and hasattr(frame, "to_series") else frame
+        return (
+            frame.to_series(0) if kind.endswith("Series") and hasattr(frame, "to_series") else frame
+        )
     if kind.startswith("pyarrow"):
         return table
     try:

@@ -141,6 +141,10 @@ class Arena:
         self._sweep()
         return offset
 
+    def slot_bytes(self, offset: int) -> int:
+        """How many bytes a slot in use has room for."""
+        return self._slots.sizes.get(offset, 0)
+
     def hold(self, offset: int) -> None:
         with self._lock:
             self.holders[offset] += 1

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BifrostError, ProtocolError
-from ..protocol.arrays import Descriptor, dtype_to_wire, native, view
+from ..protocol.arrays import Descriptor, dtype_to_wire, is_viewable, native, view
 from ..protocol.messages import ArrayKind
 from .arena import Arena, arena
 
@@ -34,8 +34,18 @@ class Mirror:
         self.copy = np.frombuffer(
             memory.exporter(slot, array.nbytes), native(array.dtype), array.size
         ).reshape(array.shape)
-        #: What JavaScript was given, kept only where another mirror overlaps this one.
+        #: What JavaScript was given, kept only where something else shows the same memory.
         self.original: np.ndarray[Any, Any] | None = None
+
+    def fits(self, array: np.ndarray[Any, Any]) -> bool:
+        """Whether this is the mirror of an array as it is now: its shape and dtype can be set."""
+        same_kind = self.copy.shape == array.shape and self.copy.dtype == native(array.dtype)
+        return same_kind and self.array() is array
+
+    def remember(self) -> None:
+        """From now on, tell JavaScript's changes from those that Python's memory had meanwhile."""
+        if self.original is None:
+            self.original = self.copy.copy()
 
     def push(self) -> None:
         array = self.array()
@@ -47,33 +57,46 @@ class Mirror:
     def pull(self) -> np.ndarray[Any, Any] | None:
         """Bring JavaScript's changes home; return the array if it refuses them."""
         array = self.array()
-        if array is None:
+        if array is None or array.shape != self.copy.shape:
             return None
+        changed: Any = True
         if self.original is not None:
-            changed = self.copy.view() != self.original
-            if not np.any(changed):
-                return None
-            if array.flags.writeable:
-                np.copyto(array, self.copy, where=changed)
+            # Bits are compared: a NaN does not equal itself.
+            size = self.copy.dtype.itemsize
+            differing = _bytes(self.copy) != _bytes(self.original)
+            changed = differing.reshape(-1, size).any(axis=1).reshape(self.copy.shape)
+            if not changed.any():
                 return None
         elif _same(array, self.copy):
             return None
-        elif array.flags.writeable:
-            np.copyto(array, self.copy)
-            return None
-        return array
+        if not array.flags.writeable:
+            return array
+        np.copyto(array, self.copy, where=changed)
+        if self.original is not None:
+            np.copyto(self.original, self.copy)
+        return None
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The memory of a contiguous array."""
+    return np.asarray(array).reshape(-1).view(np.uint8)
 
 
 def _same(array: np.ndarray[Any, Any], copy: np.ndarray[Any, Any]) -> bool:
     """Whether two arrays hold the same bits."""
-    if not (array.flags.c_contiguous and array.dtype == copy.dtype and array.dtype.isnative):
+    if not (array.flags.c_contiguous and array.dtype == copy.dtype):
         array = np.ascontiguousarray(array, copy.dtype)
-    left = array.reshape(-1).view(np.uint8)
-    right = copy.reshape(-1).view(np.uint8)
+    left, right = _bytes(array), _bytes(copy)
     return all(
         np.array_equal(left[start : start + _CHUNK], right[start : start + _CHUNK])
         for start in range(0, left.size, _CHUNK)
     )
+
+
+def _key(descriptor: Descriptor) -> tuple[Any, ...]:
+    """What tells the arrays of one slot apart."""
+    _, _, start, wire, shape, strides, _ = descriptor
+    return (descriptor.slot, start, str(wire), *shape, str(strides))
 
 
 class Memory:
@@ -87,7 +110,7 @@ class Memory:
         self._lent: dict[int, int] = {}
         self._mirrors: dict[int, Mirror] = {}  # by slot
         self._mirror_of: dict[int, int] = {}  # id(array) -> slot
-        # The array object last sent for a place in a slot, to bring the same one home.
+        # The array object last seen for a place in a slot, to bring the same one home.
         self._senders: dict[tuple[Any, ...], weakref.ref[np.ndarray[Any, Any]]] = {}
         # Slots of the peer that Python holds -> (holds, buffer).
         self._borrowed: dict[int, list[Any]] = {}
@@ -95,6 +118,7 @@ class Memory:
             weakref.WeakValueDictionary()
         )
         self._pending: list[int] = []
+        self._running = 0  # runs that JavaScript is in: its side of a mirror may be the newer
         self._dropped: deque[int] = deque()
         #: Called, from wherever the garbage collector runs, when there is something to release.
         self.on_drop: Callable[[], None] = lambda: None
@@ -115,8 +139,6 @@ class Memory:
 
     def share(self, array: np.ndarray[Any, Any]) -> Descriptor:
         """Describe an array for the peer, laying it into the arena if it is not there."""
-        if isinstance(array, np.void):
-            array = np.asarray(array)  # a structured scalar is a 0-d array
         wire = dtype_to_wire(native(array.dtype))
         shape = list(array.shape)
         kind = ArrayKind.NDARRAY if array.flags.writeable else ArrayKind.READ_ONLY
@@ -131,12 +153,13 @@ class Memory:
             self._lend(slot)
         else:
             slot, nbytes, start, strides = self._mirror(array), array.nbytes, 0, None
-        self._senders[(slot, start, str(wire), *shape, str(strides))] = weakref.ref(array)
-        return Descriptor(slot, nbytes, start, wire, shape, strides, kind)
+        descriptor = Descriptor(slot, nbytes, start, wire, shape, strides, kind)
+        self._senders[_key(descriptor)] = weakref.ref(array)
+        return descriptor
 
     def _locate(self, array: np.ndarray[Any, Any]) -> tuple[int, int, int] | None:
         """Where an array lies in the arena: (slot, its bytes, the first element's place in it)."""
-        if array.dtype != native(array.dtype):
+        if not is_viewable(array):
             return None
         first = self._arena.locate(array)
         if first is None:
@@ -161,19 +184,29 @@ class Memory:
     def _mirror(self, array: np.ndarray[Any, Any]) -> int:
         slot = self._mirror_of.get(id(array))
         mirror = self._mirrors.get(slot) if slot is not None else None
-        if mirror is not None and mirror.array() is array and mirror.copy.shape == array.shape:
-            mirror.push()
+        if mirror is not None and mirror.fits(array):
+            if self._running:
+                mirror.pull()  # JavaScript may have changed it a moment ago
+            else:
+                mirror.push()
             self._lend(mirror.slot)
             return mirror.slot
         slot = self._arena.allocate(array.nbytes)
         mirror = Mirror(array, slot, self._arena)
-        for other in self._mirrors.values():
-            target = other.array()
-            if target is not None and np.may_share_memory(target, array):
-                for one in (mirror, other):
-                    if one.original is None:
-                        one.original = np.array(one.array(), one.copy.dtype, copy=True, order="C")
+        overlapping = [
+            other
+            for other in self._mirrors.values()
+            if (target := other.array()) is not None and np.may_share_memory(target, array)
+        ]
+        for other in overlapping:
+            if self._running:
+                other.pull()
+            else:
+                other.push()
+            other.remember()
         mirror.push()
+        if overlapping or self._arena.locate(array) is not None:
+            mirror.remember()
         self._mirrors[slot] = mirror
         self._mirror_of[id(array)] = slot
         self._lend(slot)
@@ -217,16 +250,21 @@ class Memory:
         mirror = self._mirrors.pop(slot, None)
         if mirror is not None:
             self._mirror_of = {key: at for key, at in self._mirror_of.items() if at != slot}
+        self._forget(slot)
+        self._arena.release(slot)
+
+    def _forget(self, slot: int) -> None:
         for key in [key for key in self._senders if key[0] == slot]:
             del self._senders[key]
-        self._arena.release(slot)
 
     # -- keeping mirrors alike
 
     def push_mirrors(self) -> None:
         """Before JavaScript runs: let it see what Python changed."""
-        for mirror in list(self._mirrors.values()):
-            mirror.push()
+        if not self._running:  # else what is there may be the work of another thread's run
+            for mirror in list(self._mirrors.values()):
+                mirror.push()
+        self._running += 1
 
     def pull_mirrors(self) -> None:
         """After JavaScript ran: let Python see what it changed.
@@ -234,7 +272,9 @@ class Memory:
         Raises:
             BifrostError: it changed an array that is read-only in Python.
         """
-        refused = [array for mirror in list(self._mirrors.values()) if (array := mirror.pull()) is not None]
+        self._running -= 1
+        mirrors = list(self._mirrors.values())
+        refused = [array for mirror in mirrors if (array := mirror.pull()) is not None]
         if refused:
             shapes = ", ".join(f"{array.dtype} {array.shape}" for array in refused)
             raise BifrostError(
@@ -255,23 +295,32 @@ class Memory:
             return view(descriptor, None)
         if slot in self._lent:
             return self._home(descriptor)
-        array = view(descriptor, self._borrow(slot, nbytes))
+        buffer = self._borrow(slot, nbytes)
+        key = _key(descriptor)
+        known = self._senders.get(key)
+        array = known() if known is not None else None
+        if array is not None:
+            return array
+        array = view(descriptor, buffer)
+        self._senders[key] = weakref.ref(array)
         if descriptor.kind == ArrayKind.TYPED_ARRAY:
             self._typed[id(array)] = array
         return array
 
     def _home(self, descriptor: Descriptor) -> np.ndarray[Any, Any]:
         """One of Python's own arrays comes home: the same object, if it still lives."""
-        slot, nbytes, start, wire, shape, strides, _ = descriptor
-        known = self._senders.get((slot, start, str(wire), *shape, str(strides)))
+        known = self._senders.get(_key(descriptor))
         array = known() if known is not None else None
         if array is not None:
             return array
+        slot, nbytes = descriptor.slot, descriptor.nbytes
+        if nbytes > self._arena.slot_bytes(slot):
+            raise ProtocolError(f"slot {slot} has no {nbytes} bytes")
         self._arena.hold(slot)
         return view(descriptor, self._arena.adopt(slot, nbytes))
 
     def _borrow(self, slot: int, nbytes: int) -> Any:
-        """A buffer over one of the peer's slots; the peer gets it back with the last array over it."""
+        """A buffer over one of the peer's slots, which gets it back with the last array over it."""
         if not self.region <= slot <= self.region + self.region_size - nbytes:
             raise ProtocolError(f"slot {slot} is not the peer's")
         held = self._borrowed.get(slot)
@@ -279,6 +328,8 @@ class Memory:
             held[0] += 1
             buffer = held[1]()
             if buffer is not None:
+                if len(buffer) != nbytes:
+                    raise ProtocolError(f"slot {slot} has no {nbytes} bytes")
                 return buffer
         buffer = self._arena.exporter(slot, nbytes)
         if held is not None:
@@ -290,6 +341,8 @@ class Memory:
 
     def open_bytes(self, slot: int, nbytes: int) -> bytes:
         """Copy bytes that the peer handed over."""
+        if nbytes < 1:
+            raise ProtocolError(f"a slot of {nbytes} bytes")
         buffer = self._borrow(slot, nbytes)
         return bytes(buffer)
 
@@ -308,6 +361,7 @@ class Memory:
             held = self._borrowed.get(slot)
             if held is not None and held[1]() is None:
                 del self._borrowed[slot]
+                self._forget(slot)
                 out.append((slot, held[0]))
         return out
 
@@ -325,4 +379,8 @@ class Memory:
     @property
     def counts(self) -> dict[str, int]:
         """Numbers for the leak check: what either side still holds."""
-        return {"lent": len(self._lent), "borrowed": len(self._borrowed), "mirrors": len(self._mirrors)}
+        return {
+            "lent": len(self._lent),
+            "borrowed": len(self._borrowed),
+            "mirrors": len(self._mirrors),
+        }

@@ -135,8 +135,8 @@ export class DType {
     if (kind === 'U' || kind === 'S') {
       let end = at + this.width;
       while (end > at && data[end - 1] === 0) end--;
-      const codes = /** @type {number[]} */ (Array.from(data.subarray(at, end)));
-      return kind === 'U' ? String.fromCodePoint(...codes) : Buffer.from(codes);
+      const codes = Array.from(/** @type {Uint8Array} */ (data).subarray(at, end));
+      return kind === 'U' ? codes.map((code) => String.fromCodePoint(code)).join('') : Buffer.from(codes);
     }
     return data[at];
   }
@@ -166,7 +166,7 @@ export class DType {
     } else if (this.name === 'float16' && !Float16) {
       throw new TypeError('this Node.js has no Float16Array: write float16 items in Python');
     } else {
-      data[at] = Number(value);
+      data[at] = this.name === 'bool' ? Number(Boolean(value)) : Number(value);
     }
   }
 }
@@ -206,6 +206,8 @@ export class NDArray {
   /** All the memory that the strides reach. @type {TypedArray} */
   #data;
   #offset;
+  /** @type {DType} */
+  #kind;
 
   /**
    * `new NDArray(data, shape, dtype)` shows existing memory; `NDArray.zeros(shape, dtype)` and
@@ -221,12 +223,19 @@ export class NDArray {
     if (dtype === undefined && wire === undefined) {
       throw new TypeError('new NDArray(typedArray, shape): the first argument is not a typed array');
     }
-    /** @type {DType} */
     const kind = dtype instanceof DType ? dtype : wire ? new DType(wire) : DType.named(String(dtype));
     const size = shape ?? [data.length / kind.width];
     const count = size.reduce((a, b) => a * b, 1);
     if (!strides && count * kind.width !== data.length) {
       throw new RangeError(`${data.length / kind.width} items do not fill the shape [${size}]`);
+    }
+    if (strides && count > 0) {
+      const reach = strides.map((step, axis) => step * (size[axis] - 1));
+      const first = reach.reduce((sum, step) => sum + Math.min(step, 0), offset);
+      const last = reach.reduce((sum, step) => sum + Math.max(step, 0), offset) + kind.width;
+      if (strides.length !== size.length || !(first >= 0 && last <= data.length)) {
+        throw new RangeError(`strides [${strides}] lead out of the array's memory`);
+      }
     }
     this.#data = data;
     this.#offset = offset;
@@ -234,11 +243,58 @@ export class NDArray {
     this.shape = Object.freeze([...size]);
     /** Steps from one item to the next along each axis, in elements of `typedArray`. */
     this.strides = Object.freeze(strides ? [...strides] : contiguous(size, kind.width));
-    Object.defineProperty(this, 'kind', { value: kind });
-    /** @type {DType} */ this.kind;
+    this.#kind = kind;
     /** Whether Python marked the array as not to be changed. */
     this.readOnly = false;
     Object.defineProperty(this, 'readOnly', { enumerable: false });
+  }
+
+  /**
+   * A new array of zeros. (`bifrost.zeros` makes one that Python sees without a copy.)
+   * @param {number | number[]} shape
+   * @param {DType | string} [dtype] a NumPy name or type string
+   */
+  static zeros(shape, dtype = 'float64') {
+    const kind = dtype instanceof DType ? dtype : DType.named(dtype);
+    const size = typeof shape === 'number' ? [shape] : shape;
+    const count = size.reduce((a, b) => a * b, 1);
+    return new NDArray(new kind.type(new ArrayBuffer(count * kind.itemsize)), size, kind);
+  }
+
+  /**
+   * A new array of the items of an Array (of Arrays ...), a typed array or another array.
+   * @param {any} values
+   * @param {DType | string} [dtype] that of `values`, or else `float64`
+   */
+  static from(values, dtype) {
+    const wire = WIRE_OF_CLASS.get(values?.constructor);
+    const own = values instanceof NDArray ? values.kind : wire && new DType(wire);
+    const nested = values instanceof NDArray ? values.toArray() : values;
+    /** @type {(row: any) => boolean} */
+    const isRow = (row) => Array.isArray(row) || ArrayBuffer.isView(row);
+    /** @type {number[]} */
+    const shape = [];
+    for (let row = nested; isRow(row); row = row[0]) shape.push(row.length);
+    const out = NDArray.zeros(shape, dtype ?? own ?? 'float64');
+    let at = 0;
+    const fill = (/** @type {any} */ row, /** @type {number} */ axis) => {
+      if (axis === shape.length) {
+        out.kind.write(out.#data, at, row);
+        at += out.kind.width;
+        return;
+      }
+      if (!isRow(row) || row.length !== shape[axis]) {
+        throw new RangeError(`not all rows of axis ${axis} have ${shape[axis]} items`);
+      }
+      for (let i = 0; i < row.length; i++) fill(row[i], axis + 1);
+    };
+    fill(nested, 0);
+    return out;
+  }
+
+  /** What its items are. */
+  get kind() {
+    return this.#kind;
   }
 
   /** NumPy's name of the dtype, such as `float64`. */

@@ -1,6 +1,7 @@
 /** Bytes to values: the reverse of encoder.js, and of Python's `codec.py`. */
 
-import { ProtocolError, PythonError } from './errors.js';
+import { inspect } from 'node:util';
+import { ProtocolError, PythonError, ShareError } from './errors.js';
 import { Ext } from './messages.js';
 import { remember } from './origins.js';
 import { Complex, Decimal, Duration } from './types.js';
@@ -15,29 +16,34 @@ import { Complex, Decimal, Duration } from './types.js';
  */
 
 /**
- * Read the value that fills `body`.
+ * Read the value that fills `body`. What JavaScript cannot have does not stop the reading: each
+ * array behind it has been given to us, and only what was read can be let go. The first such
+ * failure is thrown at the end.
  * @param {Buffer} body
  * @param {Inward} inward
  * @returns {any}
  */
 export function decode(body, inward) {
+  /** @type {ShareError[]} */
+  const failures = [];
+  let value;
   try {
-    const reader = new Reader(body, inward, null);
-    const value = reader.value();
-    if (reader.at !== body.length) throw new ProtocolError('bytes are left over behind a value');
-    return value;
+    value = new Reader(body, inward, null, failures).whole();
   } catch (error) {
-    if (error instanceof RangeError) throw new ProtocolError(`a value ends too early (${error.message})`);
-    throw error;
+    if (error instanceof ProtocolError) throw error;
+    throw new ProtocolError(`a value cannot be read: ${/** @type {Error} */ (error).message}`);
   }
+  if (failures.length) throw failures[0];
+  return value;
 }
 
 /** The bodies of a GRAPH and what was read of them. */
 class Graph {
-  /** @param {Buffer[]} bodies @param {Inward} inward */
-  constructor(bodies, inward) {
+  /** @param {Buffer[]} bodies @param {Inward} inward @param {ShareError[]} failures */
+  constructor(bodies, inward, failures) {
     this.bodies = bodies;
     this.inward = inward;
+    this.failures = failures;
     /** @type {any[]} */
     this.values = [];
     /** @type {boolean[]} */
@@ -46,13 +52,16 @@ class Graph {
 
   /** @param {number} index @returns {any} */
   node(index) {
+    if (!Number.isInteger(index) || !Buffer.isBuffer(this.bodies[index])) {
+      throw new ProtocolError(`no node ${index}`);
+    }
     if (index in this.values) return this.values[index];
-    if (!(index in this.bodies) || this.begun[index]) throw new ProtocolError(`no node ${index}`);
+    if (this.begun[index]) throw new ProtocolError(`node ${index} is nothing but itself`);
     this.begun[index] = true;
-    const reader = new Reader(this.bodies[index], this.inward, this);
+    const reader = new Reader(this.bodies[index], this.inward, this, this.failures);
     // A container is in `values` before its items are read, so that it can be inside itself.
     reader.node = index;
-    this.values[index] = reader.value();
+    this.values[index] = reader.whole();
     return this.values[index];
   }
 }
@@ -62,11 +71,27 @@ class Reader {
   /** Index of the node whose body this is, until its container has been made. */
   node = -1;
 
-  /** @param {Buffer} buffer @param {Inward} inward @param {Graph | null} graph */
-  constructor(buffer, inward, graph) {
+  /** Keys and indices of the containers being read: the path for a failure. @type {any[]} */
+  #path = [];
+
+  /** @param {Buffer} buffer @param {Inward} inward @param {Graph | null} graph @param {ShareError[]} failures */
+  constructor(buffer, inward, graph, failures) {
     this.buffer = buffer;
     this.inward = inward;
     this.graph = graph;
+    this.failures = failures;
+  }
+
+  /** The value that fills the buffer. */
+  whole() {
+    const value = this.value();
+    if (this.at !== this.buffer.length) throw new ProtocolError('bytes are left over behind a value');
+    return value;
+  }
+
+  /** Where we are, as a path. */
+  #here() {
+    return `$${this.#path.map((step) => (typeof step === 'number' ? `[${step}]` : stepTo(step))).join('')}`;
   }
 
   /**
@@ -195,7 +220,7 @@ class Reader {
       }
       if (i === at + n) return text;
     }
-    return b.utf8Slice(at, at + n);
+    return /** @type {any} */ (b).utf8Slice(at, at + n);
   }
 
   /** @param {number} n */
@@ -209,7 +234,13 @@ class Reader {
   #list(n) {
     if (n > this.buffer.length - this.at) throw new RangeError(`${n} items announced`);
     const out = this.#made(new Array(n));
-    for (let i = 0; i < n; i++) out[i] = this.value();
+    const path = this.#path;
+    const depth = path.push(0) - 1;
+    for (let i = 0; i < n; i++) {
+      path[depth] = i;
+      out[i] = this.value();
+    }
+    path.pop();
     return out;
   }
 
@@ -218,11 +249,15 @@ class Reader {
     if (n > this.buffer.length - this.at) throw new RangeError(`${n} entries announced`);
     /** @type {Record<string, any>} */
     const out = this.#made({});
+    const path = this.#path;
+    const depth = path.push('') - 1;
     for (let i = 0; i < n; i++) {
       const key = this.value();
       if (typeof key !== 'string') throw new ProtocolError('a key is not a string');
+      path[depth] = key;
       put(out, key, this.value());
     }
+    path.pop();
     return out;
   }
 
@@ -239,8 +274,17 @@ class Reader {
     const start = this.#skip(n);
     const end = this.at;
     this.at = start;
-    const value = this.#extension(code, start, end);
-    if (this.at > end) throw new ProtocolError(`extension ${code} is longer than it says`);
+    const depth = this.#path.length;
+    let value;
+    try {
+      value = this.#extension(code, start, end);
+      // Those that read their body themselves leave `at` where it begins.
+      if (this.at !== end && this.at !== start) throw new ProtocolError(`extension ${code} is of another length`);
+    } catch (error) {
+      if (!(error instanceof ShareError)) throw error;
+      this.#path.length = depth;
+      this.failures.push(new ShareError(this.#here() + error.path.replace('$', ''), error.kind, error.advice));
+    }
     this.at = end;
     return value;
   }
@@ -253,15 +297,17 @@ class Reader {
    */
   #extension(code, start, end) {
     const b = this.buffer;
+    const n = end - start;
     const body = () => b.subarray(start, end);
     switch (code) {
       case Ext.UNDEFINED:
         return undefined;
       case Ext.BIGINT: {
         const hex = Buffer.from(body()).reverse().toString('hex');
-        return small(BigInt.asIntN((end - start) * 8, BigInt(`0x${hex || '0'}`)));
+        return small(BigInt.asIntN(n * 8, BigInt(`0x${hex || '0'}`)));
       }
       case Ext.STR16:
+        if (n % 2) throw new ProtocolError('half a character');
         return b.toString('utf16le', start, end);
       case Ext.OBJECT: {
         const out = this.#made({});
@@ -291,10 +337,13 @@ class Reader {
         return new Duration(days, seconds, microseconds);
       }
       case Ext.COMPLEX:
+        if (n !== 16) throw new ProtocolError('a COMPLEX is 16 bytes');
         return new Complex(b.readDoubleLE(start), b.readDoubleLE(start + 8));
       case Ext.REGEXP: {
-        const [source, flags] = this.#parts();
-        return this.#made(new RegExp(source, flags));
+        const [source, flags, original] = this.#parts();
+        const regexp = toRegExp(source, flags);
+        if (original !== null) remember(regexp, original);
+        return this.#made(regexp);
       }
       case Ext.ERROR:
         return this.#error();
@@ -309,16 +358,17 @@ class Reader {
         return this.#made(this.inward.table(kind, stream));
       }
       case Ext.CUSTOM: {
-        this.#length();
+        if (this.#length() !== 2) throw new ProtocolError('a CUSTOM is a name and a value');
         const name = this.value();
         const value = this.value();
+        if (typeof name !== 'string') throw new ProtocolError('a CUSTOM is a name and a value');
         if (typeof value === 'object' && value !== null) remember(value, name);
         return value;
       }
       case Ext.HOME:
         return this.inward.home(this.value());
       case Ext.GRAPH:
-        return new Graph(this.#parts(), this.inward).node(0);
+        return new Graph(this.#parts(), this.inward, this.failures).node(0);
       case Ext.NODE:
         if (!this.graph) throw new ProtocolError('a NODE outside of a GRAPH');
         return this.graph.node(this.value());
@@ -337,13 +387,22 @@ class Reader {
 
   /** @param {(key: any, value: any) => void} put */
   #entries(put) {
-    for (let n = this.#length(); n > 0; n -= 2) put(this.value(), this.value());
+    const n = this.#length();
+    if (n % 2) throw new ProtocolError('a key without a value');
+    const depth = this.#path.push('') - 1;
+    for (let i = 0; i < n; i += 2) {
+      const key = this.value();
+      this.#path[depth] = typeof key === 'string' ? key : inspect(key, { depth: 1 });
+      put(key, this.value());
+    }
+    this.#path.pop();
   }
 
   #error() {
     // Made before its parts are read: its cause or a property may lead back to it.
     const error = /** @type {any} */ (this.#made(new PythonError('Error', '', '')));
     const { name, message, stack, properties, cause, python } = this.value();
+    if (typeof name !== 'string' || typeof message !== 'string') throw new ProtocolError('not an error');
     const kind = /** @type {any} */ (globalThis)[name];
     if (!python && typeof kind === 'function' && kind.prototype instanceof Error) {
       Object.setPrototypeOf(error, kind.prototype);
@@ -371,6 +430,24 @@ function put(target, key, value) {
     Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
   } else {
     target[key] = value;
+  }
+}
+
+/** @param {string} key */
+function stepTo(key) {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+}
+
+/** @param {string} source @param {string} flags */
+function toRegExp(source, flags) {
+  try {
+    return new RegExp(source, flags);
+  } catch (error) {
+    throw new ShareError(
+      '$',
+      're.Pattern',
+      `JavaScript has no such regular expression (${/** @type {Error} */ (error).message}): send its text`,
+    );
   }
 }
 

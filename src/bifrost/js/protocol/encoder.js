@@ -3,18 +3,20 @@
  * written straight behind the room for a frame's header.
  */
 
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { NDArray } from './arrays.js';
 import { ShareError } from './errors.js';
 import { HEADER_SIZE } from './framing.js';
 import { Ext } from './messages.js';
-import { originOf } from './origins.js';
+import { known, originOf } from './origins.js';
 import { Complex, Decimal, Duration } from './types.js';
 
 /** Byte strings from this length on go through shared memory instead of the pipe. */
 export const BLOB_SIZE = 2 ** 16;
 /** Python's reader gives up a little deeper than this. */
 const DEEPEST = 900;
+/** An extension costs Python's stack as much as this many levels of Arrays. */
+const EXT_DEPTH = 8;
 /** Longer arrays may be all holes. */
 const SPARSE_FROM = 2 ** 24;
 
@@ -91,7 +93,8 @@ export class Encoder {
       this.#repeated.clear();
       this.#nodes = null;
       this.#queue = [];
-      this.#opening = null;
+      numbers.clear();
+      this.#opening = this.#inside = null;
       this.#depth = 0;
       this.busy = false;
       if (this.#buffer.length > 2 ** 20) this.#buffer = Buffer.allocUnsafeSlow(4096);
@@ -147,7 +150,9 @@ export class Encoder {
     this.#buffer[head] = 0xc9;
     this.#buffer[head + 5] = code;
     this.#at += 6;
+    this.#depth += EXT_DEPTH;
     write();
+    this.#depth -= EXT_DEPTH;
     this.#buffer.writeUInt32BE(this.#at - head - 6, head + 1);
   }
 
@@ -223,6 +228,14 @@ export class Encoder {
     }
   }
 
+  /** @param {number} value */
+  #double(value) {
+    this.#room(9);
+    this.#buffer[this.#at] = 0xcb;
+    this.#buffer.writeDoubleBE(value, this.#at + 1);
+    this.#at += 9;
+  }
+
   /** @param {bigint} value */
   #bigint(value) {
     this.#room(9);
@@ -264,12 +277,12 @@ export class Encoder {
         return;
       }
     }
-    if (!value.isWellFormed()) {
+    if (!isWellFormed(value)) {
       this.#ext(Ext.STR16, () => this.#bytes(Buffer.from(value, 'utf16le')));
       return;
     }
     this.#room(5 + n * 3);
-    const written = this.#buffer.utf8Write(value, this.#at + 5);
+    const written = /** @type {any} */ (this.#buffer).utf8Write(value, this.#at + 5);
     this.#buffer[this.#at] = 0xdb;
     this.#buffer.writeUInt32BE(written, this.#at + 1);
     this.#at += 5 + written;
@@ -288,12 +301,27 @@ export class Encoder {
   /** @param {object} value */
   #object(value) {
     const proto = Object.getPrototypeOf(value);
-    if (proto === Object.prototype) {
+    if (known.types && value !== this.#inside) {
       // It goes home as the registered type it came as, if it did.
       const origin = originOf(value);
-      this.#once(value, () => (origin ? this.#custom(origin, value) : this.#plain(value)));
+      if (typeof origin === 'string') {
+        this.#once(value, () => {
+          this.#custom(origin, () => {
+            this.#inside = value;
+            this.#value(value);
+            this.#inside = null;
+          });
+        });
+        return;
+      }
     }
-    else if (Array.isArray(value)) this.#once(value, () => this.#list(value));
+    if (proto === Object.prototype) {
+      // `Math`, `JSON` and the like look plain, but have a tag: their contents are not data.
+      if (Symbol.toStringTag in value) this.#reference(value);
+      else if (types.isArgumentsObject(value)) {
+        this.#once(value, () => this.#list(Array.from(/** @type {any} */ (value))));
+      } else this.#once(value, () => this.#plain(value));
+    } else if (Array.isArray(value)) this.#once(value, () => this.#list(value));
     else if (Buffer.isBuffer(value)) this.#buffered(value);
     else if (ArrayBuffer.isView(value)) this.#once(value, () => this.#typed(/** @type {any} */ (value)));
     else if (proto === null) {
@@ -303,9 +331,8 @@ export class Encoder {
     else if (types.isMap(value)) this.#once(value, () => this.#map(value));
     else if (types.isSet(value)) this.#once(value, () => this.#set(value));
     else if (types.isDate(value)) this.#date(value);
-    else if (types.isRegExp(value)) {
-      this.#ext(Ext.REGEXP, () => this.#items([value.source, value.flags]));
-    } else if (types.isNativeError(value) || value instanceof Error) {
+    else if (types.isRegExp(value)) this.#regexp(value);
+    else if (types.isNativeError(value) || value instanceof Error) {
       this.#once(value, () => this.#error(/** @type {Error} */ (value)));
     } else if (types.isAnyArrayBuffer(value)) this.#buffered(new Uint8Array(value));
     else if (value instanceof Decimal) this.#ext(Ext.DECIMAL, () => this.#bytes(Buffer.from(value.text)));
@@ -316,9 +343,8 @@ export class Encoder {
         this.#bytes(new Uint8Array(new Float64Array([value.re, value.im]).buffer));
       });
     } else if (types.isBoxedPrimitive(value) && !types.isSymbolObject(value)) this.#value(value.valueOf());
-    else if (proto.constructor?.name === 'Object' && Object.getPrototypeOf(proto) === null) {
-      this.#once(value, () => this.#plain(value)); // a plain object of another realm
-    } else if (value instanceof ByReference) this.#reference(value.value);
+    else if (isOtherPlain(proto)) this.#once(value, () => this.#plain(value));
+    else if (value instanceof ByReference) this.#reference(value.value);
     else this.#instance(value);
   }
 
@@ -326,7 +352,7 @@ export class Encoder {
   #instance(value) {
     const name = this.outward.customName(value);
     if (name !== undefined) {
-      this.#once(value, () => this.#custom(name, value));
+      this.#once(value, () => this.#custom(name, () => this.#plain(value)));
       return;
     }
     const stream = this.outward.tableStream(value);
@@ -341,12 +367,32 @@ export class Encoder {
     });
   }
 
-  /** @param {string} name of a registered type @param {any} value */
-  #custom(name, value) {
+  /** @param {string} name of a registered type @param {() => void} write */
+  #custom(name, write) {
     this.#ext(Ext.CUSTOM, () => {
       this.#array(2);
       this.#string(name);
-      this.#plain(value);
+      write();
+    });
+  }
+
+  /** The value that a CUSTOM is about to hold: here it is itself. @type {object | null} */
+  #inside = null;
+
+  /** @param {RegExp} value */
+  #regexp(value) {
+    const { source, flags } = value;
+    if (flags.includes('v') || /\\[pP]\{/.test(source)) {
+      this.#reference(value); // Python knows neither sets of sets nor Unicode's properties
+      return;
+    }
+    this.#ext(Ext.REGEXP, () => {
+      this.#array(3);
+      this.#string(source);
+      this.#string(flags);
+      const original = originOf(value);
+      if (original) this.#plainItems(original);
+      else this.#byte(0xc0);
     });
   }
 
@@ -356,6 +402,11 @@ export class Encoder {
    * @param {() => void} write
    */
   #once(value, write) {
+    if (value === this.#inside) {
+      this.#inside = null;
+      write();
+      return;
+    }
     if (this.#nodes === null) {
       if (this.#seen.has(value)) {
         this.#repeated.add(value);
@@ -376,7 +427,7 @@ export class Encoder {
       }
     }
     if (++this.#depth > DEEPEST) {
-      throw new ShareError('', 'a value of over 900 levels', 'it is nested too deep: flatten it');
+      throw new ShareError('', 'a value', 'it is nested too deep: flatten it');
     }
     write();
     this.#depth--;
@@ -440,13 +491,18 @@ export class Encoder {
         return;
       }
     }
+    this.#entries(keys, (key) => value[key]);
+  }
+
+  /** @param {string[]} keys @param {(key: string) => any} get */
+  #entries(keys, get) {
     const wellFormed = keys.every(isWellFormed);
     const write = () => {
       let i = 0;
       try {
         for (; i < keys.length; i++) {
           this.#string(keys[i]);
-          this.#value(value[keys[i]]);
+          this.#value(get(keys[i]));
         }
       } catch (error) {
         throw within(error, /^[A-Za-z_$][\w$]*$/.test(keys[i]) ? `.${keys[i]}` : `[${JSON.stringify(keys[i])}]`);
@@ -466,6 +522,7 @@ export class Encoder {
 
   /** @param {Map<any, any>} value */
   #map(value) {
+    this.#distinct('Map', value.keys());
     this.#ext(Ext.MAP, () => {
       this.#array(value.size * 2);
       for (const [key, item] of value) {
@@ -473,7 +530,7 @@ export class Encoder {
           this.#key(key);
           this.#value(item);
         } catch (error) {
-          throw within(error, `.get(${typeof key === 'string' ? JSON.stringify(key) : String(key)})`);
+          throw within(error, `.get(${inspect(key, { depth: 1, breakLength: Infinity })})`);
         }
       }
     });
@@ -481,6 +538,7 @@ export class Encoder {
 
   /** @param {Set<any>} value */
   #set(value) {
+    this.#distinct('Set', value.keys());
     this.#ext(Ext.SET, () => {
       this.#array(value.size);
       let i = 0;
@@ -495,6 +553,28 @@ export class Encoder {
     });
   }
 
+  /**
+   * Keys that are apart in JavaScript may be equal in Python, where one would be lost.
+   * @param {string} kind
+   * @param {Iterable<any>} keys
+   */
+  #distinct(kind, keys) {
+    const others = [];
+    for (const key of keys) if (typeof key !== 'string') others.push(key);
+    if (others.length < 2 || others.every((key) => typeof key === 'number')) return;
+    const seen = new Set();
+    for (const key of others) {
+      const name = nameInPython(key);
+      if (name !== undefined && seen.size === seen.add(name).size) {
+        throw new ShareError(
+          '',
+          kind,
+          `two of its keys are equal in Python (${inspect(key)}, as 1, 1n and true are): send an Array`,
+        );
+      }
+    }
+  }
+
   /** @param {any} key of a Map or item of a Set: Python must be able to hash it */
   #key(key) {
     if (typeof key === 'object' && key !== null) {
@@ -503,8 +583,7 @@ export class Encoder {
         for (const part of key) this.#key(part);
         return;
       }
-      const proto = Object.getPrototypeOf(key);
-      if (proto === Object.prototype || proto === null || ArrayBuffer.isView(key) || types.isMap(key)) {
+      if (!canBeKey(key)) {
         throw new ShareError(
           '',
           'an object as key',
@@ -523,10 +602,7 @@ export class Encoder {
     const text = origin && Object.is(origin.ms, ms) ? origin.text : null;
     this.#ext(Ext.DATE, () => {
       this.#array(2);
-      this.#room(9);
-      this.#buffer[this.#at] = 0xcb;
-      this.#buffer.writeDoubleBE(ms, this.#at + 1);
-      this.#at += 9;
+      this.#double(ms);
       this.#value(text);
     });
   }
@@ -536,16 +612,25 @@ export class Encoder {
     const own = Object.keys(error).filter(
       (key) => !['name', 'stack', 'message', 'cause'].includes(key) && typeof error[key] !== 'function',
     );
-    /** @type {Record<string, any>} */
-    const parts = {
-      name: String(error.name),
-      message: String(error.message),
-      stack: this.outward.stack(error),
-      properties: Object.fromEntries(own.map((key) => [key, error[key]])),
-    };
-    if (error instanceof AggregateError) parts.properties.errors = error.errors;
-    if (error.cause !== undefined) parts.cause = error.cause;
-    this.#ext(Ext.ERROR, () => this.#plain(parts));
+    if (Array.isArray(error.errors) && !own.includes('errors')) own.push('errors'); // AggregateError
+    const { cause } = error;
+    this.#ext(Ext.ERROR, () => {
+      this.#byte(0x80 | (cause === undefined ? 4 : 5));
+      const texts = { name: error.name, message: error.message, stack: this.outward.stack(error) };
+      for (const [key, text] of Object.entries(texts)) {
+        this.#string(key);
+        this.#string(String(text));
+      }
+      this.#string('properties');
+      this.#entries(own, (key) => error[key]);
+      if (cause === undefined) return;
+      this.#string('cause');
+      try {
+        this.#value(cause);
+      } catch (failure) {
+        throw within(failure, '.cause');
+      }
+    });
   }
 
   /** @param {Uint8Array} value */
@@ -584,8 +669,53 @@ export class Encoder {
   }
 }
 
-/** @param {string} text */
-const isWellFormed = (text) => text.isWellFormed();
+/** Whether a prototype is that of the plain objects of another realm. @param {any} proto */
+function isOtherPlain(proto) {
+  return proto.constructor?.name === 'Object' && Object.getPrototypeOf(proto) === null;
+}
+
+/** Whether Python can hash what an object becomes there. @param {object} key no Array */
+function canBeKey(key) {
+  if (Buffer.isBuffer(key)) return true;
+  if (ArrayBuffer.isView(key) || key instanceof NDArray || types.isMap(key)) return false;
+  const proto = Object.getPrototypeOf(key);
+  return proto !== Object.prototype && proto !== null && !isOtherPlain(proto);
+}
+
+/**
+ * The same text for keys that are equal in Python; undefined where that cannot be.
+ * @param {any} key
+ * @returns {string | undefined}
+ */
+function nameInPython(key) {
+  if (typeof key === 'boolean') return `${Number(key)}`;
+  if (typeof key === 'number') return Number.isInteger(key) ? `${BigInt(key)}` : `${key}`;
+  if (typeof key === 'bigint') return `${key}`;
+  if (typeof key === 'string') return JSON.stringify(key);
+  if (typeof key !== 'object' || key === null) return undefined;
+  if (Array.isArray(key)) return `[${key.map((part) => nameInPython(part) ?? numberOf(part))}]`;
+  if (types.isDate(key)) return `Date ${key.getTime()}`;
+  if (Buffer.isBuffer(key)) return `bytes ${key.toString('hex')}`;
+  if (types.isAnyArrayBuffer(key)) return nameInPython(Buffer.from(key));
+  if (types.isBoxedPrimitive(key) && !types.isSymbolObject(key)) return nameInPython(key.valueOf());
+  if (key instanceof Decimal || key instanceof Duration || key instanceof Complex) return inspect(key);
+  if (types.isSet(key)) return `Set ${[...key].map((part) => nameInPython(part) ?? numberOf(part)).sort()}`;
+  return undefined;
+}
+
+/** @type {Map<any, number>} */
+const numbers = new Map();
+
+/** Tells apart, within one message, what has no text. @param {any} value */
+function numberOf(value) {
+  if (value === null || value === undefined) return String(value);
+  let number = numbers.get(value);
+  if (number === undefined) numbers.set(value, (number = numbers.size));
+  return `#${number}`;
+}
+
+/** @param {string} text @returns {boolean} */
+const isWellFormed = (text) => /** @type {any} */ (text).isWellFormed();
 
 /**
  * Add a step to the path of an error that is on its way out.

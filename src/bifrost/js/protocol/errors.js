@@ -31,7 +31,8 @@ export class PythonError extends Error {
    */
   constructor(name, message, traceback) {
     super(message);
-    this.name = name;
-    Object.defineProperty(this, 'traceback', { value: traceback, writable: true, configurable: true });
+    for (const [key, value] of Object.entries({ name, traceback })) {
+      Object.defineProperty(this, key, { value, writable: true, configurable: true });
+    }
   }
 }

@@ -35,7 +35,7 @@ export function seal(frame, type, id) {
 
 /** Turns a stream of bytes into frames, however the bytes were split. */
 export class FrameReader {
-  /** Bytes not yet read: `#chunk` from `#start` to `#end`. Owned by the feeder until used up. */
+  /** Bytes not yet read: `#chunk` from `#start` to `#end`; the feeder's until used up. @type {Buffer} */
   #chunk = Buffer.alloc(0);
   #start = 0;
   #end = 0;

@@ -6,12 +6,16 @@
 /** @type {WeakMap<object, any>} */
 const origins = new WeakMap();
 
+/** Whether there ever was a value of a registered type: most programs have none to look for. */
+export const known = { types: false };
+
 /**
  * @param {object} value
  * @param {any} origin
  */
 export function remember(value, origin) {
   origins.set(value, origin);
+  if (typeof origin === 'string') known.types = true;
 }
 
 /** @param {object} value @returns {any} */

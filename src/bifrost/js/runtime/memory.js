@@ -362,8 +362,9 @@ function writeAll(fd, data, position) {
   }
 }
 
-/** The wire type of a subclass of a typed array. @param {any} value */
+/** The wire type of a subclass of a typed array, or of one of another realm. @param {any} value */
 function wireOf(value) {
-  for (const [type, wire] of WIRE_OF_CLASS) if (value instanceof type) return wire;
+  const name = value[Symbol.toStringTag];
+  for (const [type, wire] of WIRE_OF_CLASS) if (type.name === name) return wire;
   throw new ShareError('', `a ${value.constructor?.name}`, 'send another kind of typed array');
 }
