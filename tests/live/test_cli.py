@@ -74,6 +74,35 @@ def test_a_missing_file(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "a.js").write_bytes(b"\xff\xfe\x00")
+    for words, stdin in ((["a.js"], ""), (["-"], "\udcff")):
+        done = subprocess.run(
+            [*COMMAND, "run", *words],
+            cwd=tmp_path,
+            input=stdin.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert b"not UTF-8" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_enough(tmp_path):
+    (tmp_path / "a.js").write_text("var big = 'x'.repeat(1 << 20)")
+    with subprocess.Popen(
+        [*COMMAND, "run", "a.js", "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 1
+    assert err == b""
+
+
 def test_timeout(tmp_path):
     (tmp_path / "a.js").write_text("while (true) {}")
     done = bifrost("run", "a.js", "--timeout", "0.3", cwd=tmp_path)
@@ -111,10 +140,11 @@ def test_doctor(tmp_path, monkeypatch, native):
         pytest.skip("built without the native part")
     done = bifrost("doctor", "--json", cwd=tmp_path)
     report = json.loads(done.stdout)
-    assert report["sections"]["Live check"]["array"]["status"] == "ok", report
+    for what in ("start", "call", "shared array", "array"):
+        assert report["sections"]["Live check"][what]["status"] == "ok", report
     if native == "0":
         assert done.returncode == 1
         assert any("BIFROST_NATIVE" in text for text in report["todo"])
     else:
-        assert report["sections"]["Native part"]["add-on"]["status"] == "ok"
+        assert report["sections"]["Bifrost's own parts"]["native part"]["status"] == "ok"
         assert done.returncode == (1 if report["todo"] else 0)

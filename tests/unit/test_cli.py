@@ -10,8 +10,10 @@ import sys
 import numpy as np
 import pytest
 
+from bifrost import undefined
 from bifrost.errors import BifrostError, JSError, RunTimeout
 from bifrost.frontend import cli, doctor
+from bifrost.frontend.doctor_report import Finding, Report
 
 
 @pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["run", "--help"]])
@@ -64,7 +66,9 @@ def test_variables_are_json():
         (KeyboardInterrupt(), 130, ""),
         (RunTimeout("ran longer than 1 s"), 124, "ran longer than 1 s"),
         (JSError("TypeError", "no", "TypeError: no\n    at f.js:1:2"), 1, "    at f.js:1:2"),
+        (JSError("ProcessExit", "no", "", {"code": 3}), 3, ""),
         (BifrostError("broken"), 1, "broken"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), 1, "not UTF-8"),
         (FileNotFoundError(2, "No such file or directory", "a.js"), 1, "'a.js'"),
     ],
 )
@@ -102,6 +106,7 @@ def test_anything_becomes_json():
         "date": datetime.date(2026, 1, 2),
         "cycle": cycle,
         "shared": [shared, shared],
+        "nothing": undefined,
     }
     assert json.loads(json.dumps(cli.plain(value), allow_nan=False)) == {
         "1": [None, True, 1 << 70, -0.5, "\u2028é"],
@@ -114,6 +119,7 @@ def test_anything_becomes_json():
         "date": "2026-01-02",
         "cycle": [1, "[circular]"],
         "shared": [[0], [0]],
+        "nothing": None,
     }
 
 
@@ -122,7 +128,7 @@ def test_the_report_names_what_is_there():
     assert list(report.sections) == [
         "Versions",
         "Node.js",
-        "Native part",
+        "Bifrost's own parts",
         "Shared memory",
         "Project",
     ]
@@ -132,6 +138,22 @@ def test_the_report_names_what_is_there():
     as_dict = json.loads(json.dumps(report.as_dict()))
     assert as_dict["todo"] == report.todo
     assert as_dict["ok"] is (not report.todo)
+
+
+def test_the_report_fits_a_terminal_and_leaves_paths_whole():
+    findings = [
+        Finding("node", "24.0.0, from somewhere\n/a/very/long/path/" + "x" * 60, "ok"),
+        Finding("add-on", "not built; " + "and so on " * 20, "problem", "Run `pip install`, " * 9),
+    ]
+    report = Report({"Node.js": findings})
+    lines = report.as_text(80).splitlines()
+    assert all(len(line) <= 80 for line in lines if "xxx" not in line)
+    assert "             /a/very/long/path/" + "x" * 60 in lines
+    assert lines[-3].startswith("  1. Run `pip install`,")
+    assert not any(line.endswith("`pip") for line in lines)  # a command to copy stays whole
+    assert "\033" not in report.as_text(80)
+    assert "\033[1;31m!!\033[0m" in report.as_text(80, colour=True)
+    assert report.as_text().count("\n") == 6  # for a file: no line is broken
 
 
 def test_a_missing_node_is_reported_with_what_to_do(monkeypatch, tmp_path):

