@@ -68,13 +68,15 @@ session.methods = {
    * @param {string} cwd
    */
   run(call, source, filename, wants, names, given, cwd) {
-    const finish = (/** @type {any} */ value, /** @type {{thrown: any} | undefined} */ error = undefined) =>
-      critical.run(() => {
+    const finish = (/** @type {any} */ value, /** @type {{thrown: any} | undefined} */ error = undefined) => {
+      session.closing(call.id);
+      return critical.soften(() => {
         const changes = workspace.end();
         memory.flush();
         const isWanted = wants === 'always' || (wants === 'shown' && isShown(source));
         return new Outcome(changes, isWanted ? value : undefined, error, wants === 'shown');
       });
+    };
     memory.refresh();
     evaluator.enter(cwd);
     workspace.begin(names, given);
@@ -108,7 +110,7 @@ process.exit = (code) => {
   const error = new ProcessExit(
     `process.exit(${code ?? ''}) was called; the Node.js of a workspace goes on: close it from Python with node.close()`,
   );
-  session.stop(0, error);
+  session.stopOwn(error);
   throw error;
 };
 

@@ -1,6 +1,10 @@
 /**
  * Stopping JavaScript from outside. A worker thread listens to the control pipe; to stop a call it
- * has the inspector run `interrupt` in the main thread, which works in the middle of a loop.
+ * has the inspector run `interrupt` in the main thread, which works in the middle of a loop, and
+ * again until the call is over.
+ *
+ * Terminated JavaScript just ends: no `catch` or `finally` of it runs, and V8 forgets the promise
+ * callbacks that were due. So nothing of ours may be due then: the call is told to end afterwards.
  */
 
 import inspector from 'node:inspector';
@@ -8,11 +12,15 @@ import { Worker } from 'node:worker_threads';
 import { Interrupted } from './session.js';
 
 const NAME = '__bifrost_interrupt__';
+/** So often the bridge may say that it is about to be done, before it is torn apart. */
+const PATIENCE = 10;
 
-/** Bridge code that must not be torn apart: between reading bytes and taking them in, say. */
+/** Says what may be terminated: the user's code, and our own only where it calls that. */
 export class Critical {
-  #depth = 0;
-  #pending = false;
+  /** Sections that must not be torn: between reading bytes and taking them in, say. */
+  #hard = 0;
+  /** Sections of ours that can be given up: they run getters, which may never return. */
+  #soft = 0;
   #session = new inspector.Session();
 
   constructor() {
@@ -21,30 +29,55 @@ export class Critical {
 
   /** Run bridge code. @template T @param {() => T} action @returns {T} */
   run(action) {
-    this.#depth++;
+    this.#hard++;
     try {
       return action();
     } finally {
-      this.#depth--;
-      if (this.#pending && this.#depth === 0) this.terminate();
+      this.#hard--;
     }
   }
 
   /** Run the user's code from within bridge code. @template T @param {() => T} action @returns {T} */
   leave(action) {
-    const depth = this.#depth;
-    this.#depth = 0;
+    return this.#within(0, 0, action);
+  }
+
+  /** Run bridge code that calls the user's and may be given up. @template T @param {() => T} action @returns {T} */
+  soften(action) {
+    return this.#within(0, this.#soft + 1, action);
+  }
+
+  /** @template T @param {number} hard @param {number} soft @param {() => T} action @returns {T} */
+  #within(hard, soft, action) {
+    const [hardBefore, softBefore] = [this.#hard, this.#soft];
+    this.#hard = hard;
+    this.#soft = soft;
     try {
       return action();
     } finally {
-      this.#depth = depth;
+      this.#hard = hardBefore;
+      this.#soft = softBefore;
     }
   }
 
-  /** End the JavaScript that is running; if it is the bridge's, when it is done. */
+  get isHard() {
+    return this.#hard > 0;
+  }
+
+  get isSoft() {
+    return this.#soft > 0;
+  }
+
+  /** Nothing runs, so nothing is critical: what says otherwise was torn. @returns {boolean} whether it was */
+  reset() {
+    const torn = this.#hard > 0 || this.#soft > 0;
+    this.#hard = this.#soft = 0;
+    return torn;
+  }
+
+  /** End the JavaScript that is running. */
   terminate() {
-    this.#pending = this.#depth > 0;
-    if (!this.#pending) this.#session.post('Runtime.terminateExecution');
+    this.#session.post('Runtime.terminateExecution');
   }
 }
 
@@ -66,11 +99,22 @@ function isBusy() {
  * @param {() => void} end called when Python has closed the pipe
  */
 export function listen(control, session, end) {
-  /** @param {number} id */
-  const interrupt = (id) => {
-    if (!session.isActive(id)) return;
-    session.stop(id, new Interrupted('the run was stopped'));
-    if (isBusy()) session.critical.terminate();
+  const { critical } = session;
+  /**
+   * Work towards the end of a call.
+   * @param {number} id
+   * @param {number} attempt how often it was asked before
+   * @returns {boolean} whether the call is over
+   */
+  const interrupt = (id, attempt) => {
+    const reason = new Interrupted('the run was stopped');
+    const isFree = !isBusy();
+    if (isFree && critical.reset()) setImmediate(() => session.recover(reason));
+    if (critical.isHard) return false;
+    if (!session.isActive(id)) return !critical.isSoft && session.refuse(id, reason);
+    if (isFree) setImmediate(() => session.stop(id, reason));
+    else if (session.mayEnd(id) && (!critical.isSoft || attempt >= PATIENCE)) critical.terminate();
+    return false;
   };
   Object.defineProperty(globalThis, NAME, { value: interrupt });
   const worker = new Worker(new URL('./watchdog.js', import.meta.url), {

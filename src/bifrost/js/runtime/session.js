@@ -1,5 +1,6 @@
 /** A live peer: Python's calls to us, and ours to Python. */
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { seal } from '../protocol/framing.js';
@@ -31,6 +32,37 @@ class Call {
   }
   /** @type {(reason: any) => void} */
   stop = () => {};
+  /** Whether its result is being collected and sent: nothing can reach it any more. */
+  isClosing = false;
+}
+
+/**
+ * Whether Node follows whose callbacks run by means of V8's own. Older releases do it by hooks
+ * around every callback, and abort when JavaScript is terminated within one.
+ */
+function tracksContext() {
+  return Number.parseInt(process.versions.node) >= 24 && !process.execArgv.includes('--no-async-context-frame');
+}
+
+/** The substitute for older releases: knows what runs now, but not on whose behalf a callback does. */
+class Latest {
+  /** @type {Call | undefined} */
+  #call;
+
+  /** @template T @param {Call} call @param {() => T} action @returns {T} */
+  run(call, action) {
+    const before = this.#call;
+    this.#call = call;
+    try {
+      return action();
+    } finally {
+      this.#call = before;
+    }
+  }
+
+  getStore() {
+    return this.#call;
+  }
 }
 
 export class Session {
@@ -42,6 +74,12 @@ export class Session {
   #lastId = 0;
   /** Python's unanswered calls. @type {Map<number, Call>} */
   #calls = new Map();
+  /** The newest call that Python sent. */
+  #newest = 0;
+  /** Calls that were stopped before they came. @type {Set<number>} */
+  #refused = new Set();
+  /** Whose code runs: the call, also in callbacks of its promises and timers. @type {Pick<AsyncLocalStorage<Call>, 'run' | 'getStore'>} */
+  #owner = tracksContext() ? new AsyncLocalStorage() : new Latest();
   /** Answers to our calls, for whichever of them waits innermost. @type {Map<number, {error: boolean, value: any}>} */
   #answers = new Map();
   /** Methods that Python may call. @type {Record<string, Method>} */
@@ -101,8 +139,10 @@ export class Session {
    * @param {Uint8Array} [prefix]
    */
   #send(type, id, value, awaited, prefix) {
-    const encoder = this.#encoder.busy ? new Encoder(this.#encoder.outward) : this.#encoder;
-    const frame = encoder.encode(value, () => this.#undo(), prefix);
+    const frame = this.critical.soften(() => {
+      const encoder = this.#encoder.busy ? new Encoder(this.#encoder.outward) : this.#encoder;
+      return encoder.encode(value, () => this.#undo(), prefix);
+    });
     this.#transport.send(seal(frame, type, id), awaited);
     this.#memory.commit();
     this.#references.commit();
@@ -138,28 +178,36 @@ export class Session {
 
   /** @param {number} id @param {Buffer} body */
   #serve(id, body) {
+    this.#newest = id;
+    if (this.#refused.delete(id)) {
+      decode(body, this.#inward); // takes what it holds, to give it back
+      return;
+    }
     const call = new Call(id);
     this.#calls.set(id, call);
-    try {
-      const [name, ...args] = decode(body, this.#inward);
-      const method = this.methods[name];
-      if (!method) throw new ProtocolError(`no method ${name}`);
-      const result = method(call, ...args);
-      if (result instanceof Promise) {
-        result.then(
-          (value) => this.critical.run(() => this.#reply(id, value)),
-          (error) => this.critical.run(() => this.#fail(id, error)),
-        );
-      } else {
-        this.#reply(id, result);
+    this.#owner.run(call, () => {
+      try {
+        const [name, ...args] = decode(body, this.#inward);
+        const method = this.methods[name];
+        if (!method) throw new ProtocolError(`no method ${name}`);
+        const result = method(call, ...args);
+        if (result instanceof Promise) {
+          result.then(
+            (value) => this.critical.run(() => this.#reply(id, value)),
+            (error) => this.critical.run(() => this.#fail(id, error)),
+          );
+        } else {
+          this.#reply(id, result);
+        }
+      } catch (error) {
+        this.#fail(id, error);
       }
-    } catch (error) {
-      this.#fail(id, error);
-    }
+    });
   }
 
   /** @param {number} id @param {any} value */
   #reply(id, value) {
+    this.closing(id);
     try {
       this.#send(Message.RESULT, id, value instanceof Outcome ? value.parts : value, true);
       this.#calls.delete(id);
@@ -181,12 +229,17 @@ export class Session {
   }
 
   /**
-   * Stop a call, or all of them. Its state stays; what it waits for is no longer awaited.
-   * @param {number} id 0 for all
+   * Stop a call. Its state stays; what it waits for is no longer awaited.
+   * @param {number} id
    * @param {any} reason
    */
   stop(id, reason) {
-    for (const call of this.#calls.values()) if (id === 0 || call.id === id) call.stop(reason);
+    this.#calls.get(id)?.stop(reason);
+  }
+
+  /** Stop the call whose code runs. @param {any} reason */
+  stopOwn(reason) {
+    this.#owner.getStore()?.stop(reason);
   }
 
   /** @param {number} id */
@@ -194,7 +247,47 @@ export class Session {
     return this.#calls.has(id);
   }
 
+  /** A call's result is being collected: what tears that leaves the call without an end. @param {number} id */
+  closing(id) {
+    const call = this.#calls.get(id);
+    if (call) call.isClosing = true;
+  }
+
+  /** Whether the code that runs may be terminated to stop a call: it is that call's, or nobody's. @param {number} id */
+  mayEnd(id) {
+    const owner = this.#owner.getStore();
+    return !owner || owner.id === id || !this.#calls.has(owner.id);
+  }
+
+  /**
+   * Stop a call that is not here: it has ended, or is still to come.
+   * @param {number} id
+   * @param {any} reason
+   * @returns {true}
+   */
+  refuse(id, reason) {
+    // Python counts its calls in the order of sending, and begins anew after 2**32.
+    if (((id - this.#newest) | 0) > 0 && !this.#refused.has(id)) {
+      this.#refused.add(id);
+      this.critical.run(() => this.#send(Message.ERROR, id, reason, true));
+    }
+    return true;
+  }
+
+  /** Our own code was terminated: end the calls that it left without an end. @param {any} reason */
+  recover(reason) {
+    this.critical.run(() => {
+      for (const [id, call] of this.#calls) if (call.isClosing) this.#fail(id, reason);
+    });
+    this.#transport.resume();
+  }
+
   // -- our calls
+
+  /** The call to which code belongs that has no owner. */
+  get #latest() {
+    return tracksContext() ? 0 : ([...this.#calls.keys()].pop() ?? 0);
+  }
 
   /**
    * Call Python and wait for the answer, with the event loop stopped.
@@ -204,7 +297,8 @@ export class Session {
   call(name, ...args) {
     return this.critical.run(() => {
       const id = (this.#lastId = (this.#lastId % 0xffff_fffe) + 1);
-      const parent = [...this.#calls.keys()].pop() ?? 0;
+      const owner = this.#owner.getStore();
+      const parent = owner && this.#calls.has(owner.id) ? owner.id : this.#latest;
       const prefix = Buffer.alloc(4);
       prefix.writeUInt32LE(parent);
       this.#send(Message.CALL, id, [name, ...args], parent !== 0, prefix);
@@ -307,5 +401,5 @@ export function cleanStack(error) {
 /** @param {string} line of a stack */
 const isOurs = (line) =>
   line.includes(HERE) || /^ {4}at (Session\.post \()?node:(inspector|internal\/(vm|process\/task_queues))/.test(line) ||
-  line.includes('(node:inspector:') || line.includes('(node:internal/process/task_queues');
+  line.includes('(node:inspector:') || line.includes('(node:internal/async_local_storage') || line.includes('(node:internal/process/task_queues');
 

@@ -10,6 +10,8 @@ const CHUNK = 2 ** 16;
 export class Transport {
   #reader = new FrameReader();
   #blocking = -1;
+  /** @type {(frame: import('../protocol/framing.js').Frame) => void} */
+  #onFrame = () => {};
   #chunk = Buffer.allocUnsafeSlow(CHUNK);
 
   /** @param {number} requests @param {number} replies @param {number} events */
@@ -25,6 +27,7 @@ export class Transport {
    * @param {(frame: import('../protocol/framing.js').Frame) => void} onFrame
    */
   listen(onFrame) {
+    this.#onFrame = onFrame;
     const socket = new net.Socket({
       fd: this.requests,
       readable: true,
@@ -32,13 +35,19 @@ export class Transport {
       onread: {
         buffer: Buffer.allocUnsafeSlow(CHUNK),
         callback: (n, buffer) => {
-          this.#reader.feed(Buffer.from(buffer.buffer, buffer.byteOffset, n));
-          for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) onFrame(frame);
+          // A copy: what is fed is kept where a frame's code was terminated.
+          this.#reader.feed(Buffer.from(buffer.subarray(0, n)));
+          this.resume();
           return true;
         },
       },
     });
     socket.on('error', () => {});
+  }
+
+  /** Handle the frames that are here. */
+  resume() {
+    for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) this.#onFrame(frame);
   }
 
   /**

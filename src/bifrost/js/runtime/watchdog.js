@@ -7,18 +7,34 @@ import { parentPort, workerData } from 'node:worker_threads';
 const { control, name, pid } = workerData;
 /** How long the main thread may take to end once Python is gone, in milliseconds. */
 const FAREWELL = 700;
+/** The longest pause before a call that is not over is interrupted again, in milliseconds. */
+const PAUSE = 50;
 
 const session = new inspector.Session();
 session.connectToMainThread();
 
+/** The calls that are being interrupted. @type {Set<number>} */
+const stopping = new Set();
 const socket = new net.Socket({ fd: control, readable: true, writable: false });
 let held = Buffer.alloc(0);
 socket.on('data', (data) => {
   held = Buffer.concat([held, data]);
   for (; held.length >= 4; held = held.subarray(4)) {
-    session.post('Runtime.evaluate', { expression: `${name}(${held.readUInt32LE()})`, silent: true });
+    const id = held.readUInt32LE();
+    if (!stopping.has(id)) stop(id, 0);
   }
 });
+
+/** @param {number} id @param {number} attempt */
+function stop(id, attempt) {
+  stopping.add(id);
+  const expression = `${name}(${id}, ${attempt})`;
+  session.post('Runtime.evaluate', { expression, silent: true }, (_, reply) => {
+    // A termination ends this evaluation as well: then there is no value.
+    if (reply?.result.value === true) stopping.delete(id);
+    else setTimeout(() => stop(id, attempt + 1), Math.min(2 ** attempt, PAUSE));
+  });
+}
 
 /** Python is gone: the main thread ends by itself, unless it is busy. */
 socket.on('close', () => {
