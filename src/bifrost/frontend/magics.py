@@ -76,7 +76,7 @@ class NodeMagics(Magics):
             value = self._node.run_cell(
                 source,
                 self._workspace,
-                filename or f"In[{self.shell.execution_count}]",
+                filename or f"In[{len(self.shell.user_ns['In']) - 1}]",
                 inputs=options.inputs,
                 outputs=options.outputs,
                 wants_value=filename is None,
@@ -115,8 +115,8 @@ class NodeMagics(Magics):
             stop the JavaScript after so long; its state stays
         """
         options = _parse(line)
-        source = f"{options.rest}\n{cell}" if options.rest else cell
-        return self._run(source, options)
+        # The magic's own line counts, as it does in the notebook's margin.
+        return self._run(f"{options.rest}\n{cell}", options)
 
     @no_var_expand
     @line_magic
