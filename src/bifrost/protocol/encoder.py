@@ -110,7 +110,7 @@ def _is_plain(root: Any) -> bool:
         if len(seen) != count:
             return False
         if dict not in compound:
-            level = containers[0] if count == 1 else list(chain.from_iterable(containers))
+            level = containers[0] if len(containers) == 1 else list(chain.from_iterable(containers))
             continue
         if len(compound) == 1:
             dicts, level = containers, []

@@ -271,7 +271,7 @@ export class NDArray {
     const own = values instanceof NDArray ? values.kind : wire && new DType(wire);
     const nested = values instanceof NDArray ? values.toArray() : values;
     /** @type {(row: any) => boolean} */
-    const isRow = (row) => Array.isArray(row) || ArrayBuffer.isView(row);
+    const isRow = (row) => Array.isArray(row) || (ArrayBuffer.isView(row) && !Buffer.isBuffer(row));
     /** @type {number[]} */
     const shape = [];
     for (let row = nested; isRow(row); row = row[0]) shape.push(row.length);

@@ -651,20 +651,22 @@ export class Encoder {
   /** @param {any[]} parts written without looking for repetitions */
   #plainItems(parts) {
     this.#array(parts.length);
-    for (const part of parts) {
-      if (Array.isArray(part)) this.#plainItems(part);
-      else if (typeof part === 'object' && part !== null) this.#plainFields(part);
-      else this.#value(part);
-    }
+    for (const part of parts) this.#plainPart(part);
   }
 
-  /** @param {Record<string, any>} part */
-  #plainFields(part) {
-    const entries = Object.entries(part);
-    this.#byte(0x80 | entries.length);
-    for (const [key, item] of entries) {
-      this.#string(key);
-      this.#plainItems([item]);
+  /** @param {any} part */
+  #plainPart(part) {
+    if (Array.isArray(part)) {
+      this.#plainItems(part);
+    } else if (typeof part === 'object' && part !== null) {
+      const entries = Object.entries(part);
+      this.#byte(0x80 | entries.length);
+      for (const [key, item] of entries) {
+        this.#string(key);
+        this.#plainPart(item);
+      }
+    } else {
+      this.#value(part);
     }
   }
 }
