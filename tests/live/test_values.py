@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import vectors
-from support.same import same
 
 import bifrost
 from bifrost import JSError, Node, ShareError
+from support import vectors
+from support.same import same
 
 SAME = Path(vectors.FILE).with_name("same.cjs")
 
@@ -44,8 +44,11 @@ def no_leaks(node: Node) -> Iterator[None]:
     node.run(
         "for (const n of ['x', 'y', 'l', 'd', 'r', 'made']) globalThis[n] = undefined; undefined"
     )
-    if any(sum(side.values()) for side in settle(node)):
-        assert [sum(side.values()) for side in settle(node)] == [0, 0], settle(node)
+    for _ in range(20):  # finalizers run when V8 likes
+        held = settle(node)
+        if not any(sum(side.values()) for side in held):
+            return
+    raise AssertionError(f"still held: {held}")
 
 
 to_node = [entry for entry in vectors.ENTRIES if "python" in entry and "refused" not in entry]
@@ -94,12 +97,11 @@ def test_javascript_to_python(node: Node, entry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("entry", [e for e in vectors.ENTRIES if "refused" in e], ids=vectors.name)
 def test_refused(node: Node, entry: dict[str, Any]) -> None:
+    given = {"x": {"a": [np.zeros(3), 1, vectors.make(entry.get("python", "None"))]}}
+    js = "0" if "python" in entry else f"({{ a: [new Float64Array(3), 1, {entry['js']}] }})"
     with pytest.raises(ShareError) as caught:
-        if "python" in entry:
-            node.run("0", {"v": {"a": [np.zeros(3), 1, vectors.make(entry["python"])]}})
-        else:
-            node.eval(f"({{ a: [new Float64Array(3), 1, {entry['js']}] }})")
-    assert caught.value.path.startswith("$.v.a[2]" if "python" in entry else "$.a[2]")
+        node.run(f"made = {js}", given) if "python" in entry else node.eval(js)
+    assert caught.value.path.startswith("$.x.a[2]" if "python" in entry else "$.a[2]")
     assert entry["refused"] in str(caught.value)
 
 
@@ -116,9 +118,10 @@ def test_reference(node: Node, entry: dict[str, Any]) -> None:
     del out, again
 
 
-DTYPES = (
-    "? i1 u1 i2 u2 i4 u4 i8 u8 f2 f4 f8 c8 c16 M8[s] m8[ns] U3 S3 >i2 >u4 >i8 >f4 >f8 >c16 >U2"
-).split()
+DTYPES = [
+    *["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"],
+    *["M8[s]", "m8[ns]", "U3", "S3", ">i2", ">u4", ">i8", ">f4", ">f8", ">c16", ">U2"],
+]
 STRUCTURED = [
     [("a", "u1"), ("b", "f8")],
     [("a", ">i4"), ("b", "U2"), ("c", "f4", (2, 2))],
@@ -209,7 +212,7 @@ def test_what_was_taken_apart_is_one_object_again(node: Node) -> None:
     item: list[Any] = [1]
     array = np.zeros(3)
     out = node.run(
-        "made = [x[0] === x[1], d.a === d.b.get(2), l[0] === l[1]]; y = [x[0], [x[0]], d, d]; r = l",
+        "made = [x[0] === x[1], d.a === d.b.get(2), l[0] === l[1]];y = [x[0], [x[0]], d, d]; r = l",
         {"x": [item, item], "d": {"a": item, "b": {2: item}}, "l": [array, array]},
     )
     assert out["made"] == [True, True, True]

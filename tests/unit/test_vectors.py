@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from support import vectors
-from support.same import same
-from support.surroundings import Surroundings
 
 from bifrost import ShareError
 from bifrost.protocol.codec import Codec
+from support import vectors
+from support.same import same
+from support.surroundings import Surroundings
 
 SENT = [entry for entry in vectors.ENTRIES if "toNode" in entry]
 RECEIVED = [entry for entry in vectors.ENTRIES if "toPython" in entry]
@@ -49,3 +51,9 @@ def test_arrays_and_numpy_scalars(entry: dict[str, Any]) -> None:
     if hasattr(value, "shape") and value.shape != ():
         assert got[0] is got[1]
         assert got[0].tobytes() == value.astype(got[0].dtype).tobytes()
+
+
+def test_the_page_of_values_is_up_to_date() -> None:
+    script = vectors.FILE.parents[2] / "docs" / "make_values.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], check=False)
+    assert done.returncode == 0, "run `make docs`"

@@ -14,11 +14,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from support import vectors  # noqa: E402
-from support.surroundings import Surroundings  # noqa: E402
-
 from bifrost.protocol.codec import Codec  # noqa: E402
 from bifrost.runtime.binaries import find_node  # noqa: E402
+from support import vectors  # noqa: E402
+from support.surroundings import Surroundings  # noqa: E402
 
 SCRIPT = """
 import { createRequire } from 'node:module';
@@ -32,7 +31,8 @@ const outward = { array: fail, blob: fail, reference: fail, customName: () => un
   tableStream: () => undefined, stack: () => '' };
 const make = (js) => new Function('bifrost', 'require', `return (${js});`)(bifrost, require);
 const expressions = JSON.parse(process.argv[1]);
-const out = expressions.map((js) => new Encoder(outward).encode(make(js)).subarray(9).toString('hex'));
+const bytes = (js) => new Encoder(outward).encode(make(js)).subarray(9);
+const out = expressions.map((js) => bytes(js).toString('hex'));
 console.log(JSON.stringify(out));
 """
 

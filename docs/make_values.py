@@ -1,0 +1,132 @@
+"""Write docs/values.md from the shared test vectors: `make docs`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+VECTORS = HERE.parent / "tests" / "vectors" / "values.json"
+PAGE = HERE / "values.md"
+
+HEAD = """# Values
+
+<!-- Written by docs/make_values.py from tests/vectors/values.json: change those. -->
+
+## The law
+
+1. **Plain data converts.** None, truth, numbers, text, bytes, lists, dicts, sets, dates and a few
+   types more are copied, and become what each language writes for them.
+2. **Arrays are shared.** A NumPy array and its `NDArray` in JavaScript are the same memory, or are
+   kept alike before and after each run: what one side writes the other side sees, in the same
+   object and under every name it has.
+3. **Everything else from JavaScript is a reference.** A function, class instance, promise or
+   object with methods stays in Node.js; Python holds a `JSObject`, which is the same object again
+   when it goes back.
+4. **What Python cannot send is a `ShareError`** that names the path to the culprit, such as
+   `$.data.rows[3]`. Nothing has been sent then, and nothing is kept.
+
+What this means in practice:
+
+* A tuple becomes an Array, and comes back as a list. As a key of a Map an Array is a tuple again.
+* A float without a fraction comes back as an int: JavaScript has one kind of number.
+* Keys like `"0"` come first in JavaScript's objects, whatever their order was.
+* A Date holds milliseconds and no zone. A Date that comes home unchanged brings the zone, the
+  microseconds and the `fold` that it left with; a copied or changed one is in UTC.
+* `bytes` are a `Buffer`, and come back as bytes; a `Uint8Array` is an ndarray.
+* Shared references and cycles inside one message keep their identity. Two messages make two copies.
+* Typed arrays made in JavaScript are copied into shared memory when they are sent: two of one
+  `ArrayBuffer` are two arrays in Python. `bifrost.zeros(shape, dtype)` makes one that is shared
+  from the start.
+* An array in the arena (`bifrost.empty`, `zeros`, `asarray`, or one that came from JavaScript) is
+  shared as it lies. Any other one is copied before a run and, where JavaScript changed it, after
+  it; changes that timers make between two runs are then lost. One that Python marked read-only is
+  `readOnly` in JavaScript.
+* In a regular expression `\\w`, `\\d` and `\\s` mean more beyond ASCII in Python than in
+  JavaScript.
+* Values nest up to 150 levels on the way to JavaScript (plain data a little further), 900 on the
+  way back.
+
+## The table
+
+Left is what you have in Python, in the middle what it is in JavaScript (an expression that makes
+it), right what comes back to Python if it differs. Each line is a test, in both languages.
+Names such as `Point` are those of `tests/support/vectors.py`.
+"""
+
+
+def code(text: str) -> str:
+    """Inline code that may hold bars and backticks."""
+    text = text.replace("|", "\\|")
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def row(entry: dict[str, Any]) -> str:
+    """One vector as a row; those that came from JavaScript alone have an empty first cell."""
+    python, js = entry.get("python"), entry.get("js")
+    if "refused" in entry:
+        back = "`ShareError`"
+    elif "reference" in entry:
+        back = f"`JSObject` ({entry['reference']})"
+    elif python is None:
+        back = code(entry["home"])
+    else:
+        back = code(entry["back"]) if "back" in entry else "the same"
+    if python is not None and js is not None and "home" in entry and "back" not in entry:
+        back += f"; made in JavaScript: {code(entry['home'])}"
+    middle = code(js) if js else ("" if "refused" in entry else code(entry.get("check", "")) or "")
+    cells = [code(python) if python else "", middle if middle != "``" else "", back]
+    return "| " + " | ".join([*cells, entry.get("note", "")]) + " |"
+
+
+def page() -> str:
+    """The text of docs/values.md."""
+    parts = [HEAD]
+    for section in json.loads(VECTORS.read_text(encoding="utf-8"))["sections"]:
+        parts.append(f"\n### {section['title']}\n")
+        if section["text"]:
+            parts.append(section["text"] + "\n")
+        parts.append("| Python | JavaScript | back in Python | |\n| --- | --- | --- | --- |")
+        parts += [row(entry) for entry in section["entries"]]
+    return "\n".join(parts) + TAIL
+
+
+TAIL = """
+
+### Tables
+
+Where `pyarrow` is installed in Python and `apache-arrow` in JavaScript, a pandas or polars
+DataFrame or Series, or a pyarrow Table, is an Arrow `Table` in JavaScript: whole columns move, no
+row is looped over. It comes back as what it was; a Table made in JavaScript is a pandas DataFrame
+(without pandas: a pyarrow Table). Without one of the two libraries it is a `ShareError` that says
+what to install.
+
+### Types of your own
+
+`node.register_custom_serializer(function, type)` says what to send for a type, and
+`node.register_custom_deserializer(function, type)` how to make one of it again; with the name of a
+JavaScript class, the latter brings its instances to Python by value.
+
+### An NDArray in JavaScript
+
+`typedArray` (its memory in C order), `shape`, `strides`, `dtype`, `length`, `ndim`, `size`,
+`get(...index)`, `set(value, ...index)`, iteration over the first axis, `toArray()`, `readOnly`.
+Items are numbers; BigInts for `int64`, `uint64`, `datetime64` and `timedelta64`; `Complex`; text;
+Buffers for byte strings; plain objects for structured items. `bifrost.zeros(shape, dtype)` makes a
+shared one, `bifrost.NDArray.zeros`, `.from(values, dtype)` and `new bifrost.NDArray(typedArray,
+shape)` make others.
+"""
+
+
+def main() -> None:
+    text = page()
+    if "--check" in sys.argv:
+        sys.exit(0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text else 1)
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
