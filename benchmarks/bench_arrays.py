@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count
 
 import numpy as np
@@ -55,6 +56,7 @@ def _to_javascript(table: Table, items: int, source: np.ndarray, node: Node) -> 
         ),
     )
     pool.clear()
+    table.add("the same, without the native part", _without_native(script, born), "one copy")
     table.add(
         "an ordinary array, sent for the first time",
         median(
@@ -69,6 +71,18 @@ def _to_javascript(table: Table, items: int, source: np.ndarray, node: Node) -> 
         median(lambda: node.run(script, {"array": source}), rounds=ROUNDS),
         "the same",
     )
+
+
+def _without_native(script: str, array: np.ndarray) -> float:
+    before = os.environ.get("BIFROST_NATIVE")
+    os.environ["BIFROST_NATIVE"] = "0"
+    try:
+        with Node() as node:
+            return median(lambda: node.run(script, {"array": array}), rounds=ROUNDS)
+    finally:
+        del os.environ["BIFROST_NATIVE"]
+        if before is not None:
+            os.environ["BIFROST_NATIVE"] = before
 
 
 def _to_python(table: Table, items: int, node: Node) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -24,6 +25,8 @@ def measure() -> list[Table]:
         "import, start and first result",
         _inside("from bifrost import node; node.eval('1 + 1')"),
     )
+    code = "import numpy, bifrost; bifrost.node.run('', {'a': numpy.zeros(3)})"
+    table.add("import, start and first array", _inside(code))
     table.add("another Node: start, result and end", median(_whole_life, rounds=ROUNDS))
     table.add("ending it", _ending())
     add_peers({"start": table})
@@ -36,11 +39,13 @@ def _inside(code: str) -> float:
         "import time; began = time.perf_counter()\n"
         f"{code}\nprint(time.perf_counter() - began, flush=True)"
     )
+    # Installed packages have their bytecode beside them.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     times: list[float] = []
 
     def once() -> None:
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+            [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
         )
         times.append(float(done.stdout))
 

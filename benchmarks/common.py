@@ -10,12 +10,14 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ QUICK = bool(os.environ.get("BIFROST_BENCH_QUICK"))
 HERE = Path(__file__).resolve().parent
 PEERS = HERE.parent / "build" / "bench-peers"
 PACKAGES = ("numpy", "orjson", "javascript", "pythonmonkey", "mini-racer")
-PEER_TIMEOUT = 60.0
+PEER_TIMEOUT = 30.0
 
 
 @dataclass
@@ -171,20 +173,6 @@ new Socket({ fd: 0, onread: { buffer: Buffer.alloc(65536), callback } });
     return Echo([str(find_node().path), "-e", code])
 
 
-@contextlib.contextmanager
-def one_core() -> Iterator[bool]:
-    """Keep this process, and those started meanwhile, on one core; False where that cannot be."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield False
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        yield True
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 # -- peers
 
 
@@ -197,11 +185,14 @@ def peers_python() -> Path | None:
         print("(installing the peers to compare with, once)", file=sys.stderr)
         venv.create(PEERS, with_pip=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        missing = []
         for package in PACKAGES:  # one by one: some exist for few platforms only
-            done = subprocess.run([*pip, package], capture_output=True)
-            if done.returncode:
-                print(f"(cannot install {package}: it is left out)", file=sys.stderr)
-        (PEERS / "ready").touch()
+            if subprocess.run([*pip, package], capture_output=True).returncode:
+                missing.append(package)
+        if missing:
+            print(f"(cannot install {', '.join(missing)})", file=sys.stderr)
+        else:
+            (PEERS / "ready").touch()
     return python
 
 
@@ -216,24 +207,35 @@ def add_peers(tables: dict[str, Table]) -> None:
         # orjson is no peer, but the better floor where JSON is one.
         json_floor = ("orjson",) if "json" in table.floor else ()
         for peer in (*json_floor, "JSPyBridge", "PythonMonkey", "mini-racer"):
-            try:
-                done = subprocess.run(
-                    [str(python), str(HERE / "peers.py"), peer, kind],
-                    env={**os.environ, "PATH": path},
-                    capture_output=True,
-                    text=True,
-                    timeout=PEER_TIMEOUT,
-                )
-            except subprocess.TimeoutExpired:
+            command = [str(python), str(HERE / "peers.py"), peer, kind]
+            status, out, err = _run_alone(command, {**os.environ, "PATH": path})
+            for line in out.splitlines():
+                if line.startswith("["):
+                    name, seconds, note = json.loads(line)
+                    table.add(f"{peer}: {name}", seconds, note)
+            if status is None:
                 table.add(peer, None, f"not done after {PEER_TIMEOUT:g} s")
-                continue
-            answers = [line for line in done.stdout.splitlines() if line.startswith("[")]
-            for line in answers:
-                name, seconds, note = json.loads(line)
-                table.add(f"{peer}: {name}", seconds, note)
-            if done.returncode:
-                reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            elif status:
+                reason = (err.strip().splitlines() or ["no reason given"])[-1]
                 table.add(peer, None, f"failed: {reason[:60]}")
+
+
+def _run_alone(command: Sequence[str], env: Mapping[str, str]) -> tuple[int | None, str, str]:
+    """Run a program; end it, and what it leaves behind, in time. The status is None if late."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        # Files and no pipes: an orphan that holds a pipe would have us wait for it.
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=err, start_new_session=True)
+        try:
+            status = process.wait(PEER_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        return status, out.read(), err.read()
 
 
 # -- a benchmark's command line

@@ -7,6 +7,7 @@ A peer is given what suits it best: the call its documentation shows first.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -186,3 +187,4 @@ if __name__ == "__main__":
         answers = KINDS.get(kind, values)(peer, kind)
     for answer in answers:
         print(json.dumps(answer), flush=True)
+    os._exit(0)  # some of them do not always find their own end
