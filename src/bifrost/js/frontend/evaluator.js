@@ -1,9 +1,7 @@
 /** Runs JavaScript as a console does: state persists, `await` works at the top level. */
 
 import inspector from 'node:inspector';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import vm from 'node:vm';
+import { modulesAt } from './modules.js';
 import { IMPORT, rewrite } from './rewrite.js';
 
 /** Runs scripts in the global scope of this process. */
@@ -43,18 +41,14 @@ export class Evaluator {
     if (cwd === this.#cwd) return;
     if (cwd !== process.cwd()) process.chdir(cwd);
     this.#cwd = cwd;
-    const filename = path.join(cwd, '[bifrost]');
+    const { filename, require, load } = modulesAt(cwd);
     const scope = /** @type {any} */ (globalThis);
-    scope.require = createRequire(filename);
+    scope.require = require;
     scope.module = { exports: {}, filename, id: '.', loaded: false, paths: [], children: [] };
     scope.exports = scope.module.exports;
     scope.__dirname = cwd;
     scope.__filename = filename;
-    const load = new vm.Script('(specifier, options) => import(specifier, options)', {
-      filename,
-      importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    }).runInThisContext();
-    scope[IMPORT] = (/** @type {any[]} */ ...args) => withoutWarning(() => load(...args));
+    scope[IMPORT] = load;
   }
 
   /**
@@ -64,18 +58,31 @@ export class Evaluator {
    * @returns {any} the completion value; of a script that awaits, a promise of it
    */
   run(source, filename) {
-    const { code, names } = rewrite(source);
+    const { code, names, problem } = rewrite(source);
     this.workspace.declare(names);
-    return this.#evaluate(`${code}\n//# sourceURL=${filename.replace(/\s/g, '%20')}`, filename);
+    const url = filename.replace(/\s/g, '%20');
+    return this.#evaluate(`${code}\n//# sourceURL=${url}`, (thrown, details) => {
+      if (!(thrown instanceof SyntaxError) || details.stackTrace?.callFrames.some((frame) => frame.url === url)) {
+        return thrown;
+      }
+      // V8 keeps the place of a syntax error beside the error; the end of the source is ours.
+      const lines = source.split('\n');
+      const isAtEnd = details.lineNumber >= lines.length;
+      const line = problem?.line ?? (isAtEnd ? lines.length : details.lineNumber + 1);
+      const column = problem?.column ?? (isAtEnd ? lines[lines.length - 1].length : details.columnNumber) + 1;
+      if (problem) thrown.message = problem.message;
+      thrown.stack = `SyntaxError: ${thrown.message}\n    at ${url}:${line}:${column}`;
+      return thrown;
+    });
   }
 
   /**
    * Run a script as it is. Not in the inspector's REPL mode: that crashes Node when a promise that
    * it awaits is collected as garbage.
    * @param {string} expression
-   * @param {string} filename
+   * @param {(thrown: any, details: inspector.Runtime.ExceptionDetails) => any} place says where in the script
    */
-  #evaluate(expression, filename) {
+  #evaluate(expression, place) {
     /** @type {any} */
     let value;
     /** @type {{thrown: any} | undefined} */
@@ -83,7 +90,7 @@ export class Evaluator {
     const parameters = { expression, objectGroup: 'run', silent: true };
     const done = (/** @type {Error | null} */ error, /** @type {any} */ reply) => {
       if (error) failure = { thrown: error };
-      else if (reply.exceptionDetails) failure = { thrown: this.#thrown(reply.exceptionDetails, filename) };
+      else if (reply.exceptionDetails) failure = { thrown: this.#thrown(reply.exceptionDetails, place) };
       else value = this.#object(reply.result);
     };
     // Terminated JavaScript ends at this call's boundary: ours goes on behind it.
@@ -109,25 +116,11 @@ export class Evaluator {
     return taken;
   }
 
-  /** @param {inspector.Runtime.ExceptionDetails} details @param {string} filename */
-  #thrown(details, filename) {
-    const thrown = details.exception ? this.#object(details.exception) : new Error(details.text);
-    if (thrown instanceof SyntaxError && !details.stackTrace?.callFrames.some((frame) => frame.url === filename)) {
-      // V8 keeps the place of a syntax error beside the error.
-      const [head] = String(thrown.stack).split('\n    at ');
-      thrown.stack = `${head}\n    at ${filename}:${details.lineNumber + 1}:${details.columnNumber + 1}`;
-    }
-    return thrown;
-  }
-}
-
-/** Node calls this loader experimental when it is first used. @template T @param {() => T} action */
-function withoutWarning(action) {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return action();
-  } finally {
-    process.emitWarning = emitWarning;
+  /**
+   * @param {inspector.Runtime.ExceptionDetails} details
+   * @param {(thrown: any, details: inspector.Runtime.ExceptionDetails) => any} place
+   */
+  #thrown(details, place) {
+    return place(details.exception ? this.#object(details.exception) : new Error(details.text), details);
   }
 }

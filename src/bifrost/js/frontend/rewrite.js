@@ -11,6 +11,8 @@ import { parse } from 'acorn';
 /** The name under which the evaluator offers dynamic import. */
 export const IMPORT = '__bifrost_import__';
 
+/** What only we make valid in a script: V8 would complain of it, and not of what is wrong. */
+const OURS = /\b(?:import|await)\b/;
 const NEEDED = /\b(?:const|let|var|class|import|await)\b/;
 const REMEMBERED = 200;
 
@@ -18,6 +20,7 @@ const REMEMBERED = 200;
  * @typedef {object} Rewritten
  * @property {string} code what to run
  * @property {string[]} names that it declares at the top level
+ * @property {{message: string, line: number, column: number}} [problem] what is wrong with it
  */
 
 /** @type {Map<string, Rewritten>} */
@@ -31,8 +34,13 @@ export function rewrite(source) {
   if (!NEEDED.test(source)) return { code: source, names: [] };
   let result = cache.get(source);
   if (!result) {
-    const program = tryParse(source);
-    result = program ? new Rewriter(source, program).result() : { code: source, names: [] };
+    /** @type {Rewritten['problem']} */
+    let problem;
+    const program = tryParse(source, (error) => {
+      const message = error.message.replace(/ \(\d+:\d+\)$/, '');
+      if (OURS.test(source)) problem = { message, line: error.loc.line, column: error.loc.column + 1 };
+    });
+    result = program ? new Rewriter(source, program).result() : { code: source, names: [], problem };
     cache.set(source, result);
     if (cache.size > REMEMBERED) cache.delete(/** @type {string} */ (cache.keys().next().value));
   }
@@ -50,8 +58,12 @@ export function isShown(source) {
   return !['AssignmentExpression', 'UpdateExpression'].includes(last.expression.type);
 }
 
-/** @param {string} source @returns {any} undefined if V8 has to say what is wrong with it */
-function tryParse(source) {
+/**
+ * @param {string} source
+ * @param {(error: any) => void} [complain]
+ * @returns {any} undefined if V8 has to say what is wrong with it
+ */
+function tryParse(source, complain = () => {}) {
   try {
     return parse(source, {
       ecmaVersion: 'latest',
@@ -60,7 +72,8 @@ function tryParse(source) {
       allowImportExportEverywhere: true,
       allowHashBang: true,
     });
-  } catch {
+  } catch (error) {
+    complain(error);
     return undefined;
   }
 }
@@ -163,16 +176,18 @@ class Rewriter {
 
   /** Make the script the body of an async function that returns the completion value. @param {any[]} body */
   #wrap(body) {
-    const first = body.findIndex((node) => !node.directive);
+    const directives = body.filter((node) => node.directive);
     const functions = body.filter((node) => node.type === 'FunctionDeclaration').map((node) => node.id.name);
     functions.forEach((name) => this.#names.add(name));
     const hashbang = /^#!.*/.exec(this.source)?.[0].length ?? 0;
-    this.#edits.push([0, hashbang, '(async () => {']);
+    const start = directives.at(-1)?.end ?? hashbang;
+    const hoisted = functions.map((name) => `;globalThis.${name} = ${name};`).join('');
     const last = body.at(-1);
-    const start = body[first]?.start ?? this.source.length;
-    this.#insert(start, functions.map((name) => `globalThis.${name} = ${name};`).join(''));
+    // In front of whatever else is inserted there.
+    this.#edits.unshift([0, hashbang, '(async () => {'], [start, start, hoisted]);
     if (last?.type === 'ExpressionStatement' && !last.directive) {
-      this.#insert(last.start, 'return (');
+      // Behind the statement before, so that columns stay where they are.
+      this.#insert(body.at(-2)?.end ?? start, ';return (');
       this.#insert(last.expression.end, ')');
     }
     this.#insert(this.source.length, '\n})()');

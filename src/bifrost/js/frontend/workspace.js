@@ -108,10 +108,9 @@ export class Workspace {
     this.#touched.clear();
     for (const name of Object.getOwnPropertyNames(globalThis)) {
       if (this.#builtins.has(name)) continue;
-      const binding = this.#bindings.get(name);
-      if (binding && !binding.isFixed) continue;
       const property = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, name));
-      if (property.get || property.set) continue; // an accessor of the user's is no variable
+      if (property.get || property.set) continue; // ours, or one of the user's, which is no variable
+      const binding = this.#bindings.get(name);
       const { value } = property;
       if (binding && Object.is(binding.before, print(value))) continue;
       changes.set(name, value);

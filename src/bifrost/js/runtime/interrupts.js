@@ -83,12 +83,10 @@ export class Critical {
 
 /** Whether JavaScript other than this very check is on the stack. */
 function isBusy() {
-  const { stackTraceLimit, prepareStackTrace } = Error;
-  Error.stackTraceLimit = 10;
-  Error.prepareStackTrace = undefined;
+  const before = { stackTraceLimit: Error.stackTraceLimit, prepareStackTrace: Error.prepareStackTrace };
+  Object.assign(Error, { stackTraceLimit: 10, prepareStackTrace: undefined });
   const frames = String(new Error().stack).split('\n').length - 1;
-  Error.stackTraceLimit = stackTraceLimit;
-  Error.prepareStackTrace = prepareStackTrace;
+  Object.assign(Error, before);
   return frames > 3; // isBusy, interrupt and the inspector's call of it
 }
 

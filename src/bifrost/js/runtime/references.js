@@ -78,5 +78,5 @@ function preview(value) {
     text = typeof value;
   }
   text = text.replace(/\s+/g, ' ');
-  return text.length > PREVIEW ? `${text.slice(0, PREVIEW - 3)}...` : text.toWellFormed();
+  return text.length > PREVIEW ? `${text.slice(0, PREVIEW - 3)}...` : /** @type {any} */ (text).toWellFormed();
 }

@@ -1,6 +1,7 @@
 /** A live peer: Python's calls to us, and ours to Python. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { writeSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { seal } from '../protocol/framing.js';
@@ -125,8 +126,18 @@ export class Session {
 
   /** @param {Record<string, any>} facts */
   start(facts) {
-    this.#transport.listen((frame) => this.critical.run(() => this.#dispatch(frame)));
+    this.#transport.listen((frame) => this.#guard(() => this.#dispatch(frame)));
     this.#send(Message.HELLO, 0, facts, true);
+  }
+
+  /** Run bridge code that nobody called: if it fails, somebody in Python would wait for ever. @param {() => void} action */
+  #guard(action) {
+    try {
+      this.critical.run(action);
+    } catch (error) {
+      writeSync(2, `Bifrost cannot go on: ${/** @type {any} */ (error)?.stack}\n`);
+      process.kill(-process.pid, 'SIGKILL');
+    }
   }
 
   // -- sending
@@ -193,8 +204,8 @@ export class Session {
         const result = method(call, ...args);
         if (result instanceof Promise) {
           result.then(
-            (value) => this.critical.run(() => this.#reply(id, value)),
-            (error) => this.critical.run(() => this.#fail(id, error)),
+            (value) => this.#guard(() => this.#reply(id, value)),
+            (error) => this.#guard(() => this.#fail(id, error)),
           );
         } else {
           this.#reply(id, result);
@@ -239,7 +250,7 @@ export class Session {
 
   /** Stop the call whose code runs. @param {any} reason */
   stopOwn(reason) {
-    this.#owner.getStore()?.stop(reason);
+    (this.#owner.getStore() ?? this.#calls.get(this.#latest))?.stop(reason);
   }
 
   /** @param {number} id */
