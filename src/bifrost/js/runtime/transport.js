@@ -10,6 +10,7 @@ const CHUNK = 2 ** 16;
 export class Transport {
   #reader = new FrameReader();
   #blocking = -1;
+  #isResuming = false;
   /** @type {(frame: import('../protocol/framing.js').Frame) => void} */
   #onFrame = () => {};
   #chunk = Buffer.allocUnsafeSlow(CHUNK);
@@ -61,7 +62,18 @@ export class Transport {
       const n = this.#readBlocking();
       if (n === 0) return null;
       this.#reader.feed(Buffer.from(this.#chunk.subarray(0, n)));
+      this.#resumeLater();
     }
+  }
+
+  /** What was read along with an answer would else wait until the pipe brings something new. */
+  #resumeLater() {
+    if (this.#isResuming) return;
+    this.#isResuming = true;
+    setImmediate(() => {
+      this.#isResuming = false;
+      this.resume();
+    });
   }
 
   #readBlocking() {
