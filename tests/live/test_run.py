@@ -159,7 +159,7 @@ def test_a_run_ends_when_its_promise_has_settled(node: Node) -> None:
 def test_a_run_does_not_wait_for_timers_and_they_live_on(node: Node) -> None:
     started = time.monotonic()
     node.run("ticks = 0; timer = setInterval(() => { ticks++ }, 10); 1")
-    assert time.monotonic() - started < 0.15
+    assert time.monotonic() - started < 2, "an interval never ends"
     time.sleep(0.2)
     assert node.eval("ticks") > 5
     node.run("clearInterval(timer)")
@@ -233,9 +233,11 @@ def test_dynamic_import(node: Node, project: Path, capfd: pytest.CaptureFixture[
 def test_static_import(node: Node, project: Path) -> None:
     node.run(
         "import d, {a as b2, b} from './esm.mjs';\nimport * as ns from './esm.mjs'\n"
-        "import d2, * as ns2 from './esm.mjs';import './plain.js';import {default as d3} from './esm.mjs'\n"
+        "import d2, * as ns2 from './esm.mjs';import './plain.js';"
+        "import {default as d3} from './esm.mjs'\n"
         "import {'quoted name' as quoted} from './esm.mjs'\n"
-        "import fs, {existsSync} from 'fs'\nall = [d, b2, b, ns.a, d2, ns2.b, d3, quoted, existsSync('.')]"
+        "import fs, {existsSync} from 'fs'\n"
+        "all = [d, b2, b, ns.a, d2, ns2.b, d3, quoted, existsSync('.')]"
     )
     assert node.eval("all") == ["dflt", 1, 2, 1, "dflt", 2, "dflt", 1, True]
     assert node.eval("typeof fs.readFileSync") == "function", "imports persist"
@@ -385,7 +387,7 @@ def test_own_properties_of_an_error_come_along(node: Node) -> None:
 def test_an_error_with_a_property_that_cannot_cross_still_arrives(node: Node) -> None:
     with pytest.raises(JSError, match="odd"):
         node.run(
-            "throw Object.assign(new Error('odd'), {self: globalThis, when: () => 1, w: new WeakMap})"
+            "throw Object.assign(new Error('odd'), {g: globalThis, f: () => 1, w: new WeakMap})"
         )
     with pytest.raises(JSError, match="cyclic"):
         node.run("e = new Error('cyclic'); e.cause = e; throw e")

@@ -96,6 +96,9 @@ session.methods = {
   counts: () => session.counts,
 };
 
+// What a run printed is out when it ends. (On pipes Node would write later what does not fit now.)
+for (const stream of [process.stdout, process.stderr]) /** @type {any} */ (stream)._handle?.setBlocking(true);
+
 // What user code must not bring down.
 for (const event of ['uncaughtException', 'unhandledRejection']) {
   process.on(event, (reason) => {

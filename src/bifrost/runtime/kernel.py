@@ -171,9 +171,9 @@ def _members(group: int) -> list[int]:
     """The processes of a process group; on systems without /proc, none."""
     found = []
     with contextlib.suppress(OSError):
-        for name in os.listdir("/proc"):
-            if name.isdigit():
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
                 with contextlib.suppress(OSError):
-                    if os.getpgid(int(name)) == group:
-                        found.append(int(name))
+                    if os.getpgid(int(folder.name)) == group:
+                        found.append(int(folder.name))
     return found

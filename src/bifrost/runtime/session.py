@@ -241,8 +241,10 @@ class Session:
                 if failure is None and ctrl_c is not None:
                     failure = ctrl_c.error
                 if failure is None and time.monotonic() >= deadline:
-                    text = f"not done after {timeout:g} s; it was stopped, variables are as it left them"
-                    failure = RunTimeout(text)
+                    failure = RunTimeout(
+                        f"not done after {timeout:g} s; it was stopped,"
+                        " variables are as it left them"
+                    )
                 if failure is None:
                     continue
                 stopped = failure
@@ -460,7 +462,7 @@ class Session:
             finally:
                 if ctrl_c is not None:
                     ctrl_c.direct = False
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - JavaScript gets it, and Python too
             if not isinstance(error, Exception):
                 outgoing = error
             reply = pack(Message.ERROR, ident, self._encode_error(error))
