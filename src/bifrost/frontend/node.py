@@ -126,14 +126,23 @@ class Node:
         changes, _ = self._run(path.read_text(encoding="utf-8"), str(path), "never", given, timeout)
         return {**given, **changes}
 
-    def eval(self, js: str, timeout: float | None = None) -> Any:
+    def eval(
+        self,
+        js: str,
+        vars: Mapping[str, Any] | None = None,  # noqa: A002
+        timeout: float | None = None,
+    ) -> Any:
         """Run a script and return its completion value (awaited, if it is a promise).
 
+        ::
+
+            node.eval("a + b", {"a": 1, "b": 2})
+
         Raises:
-            ShareError: the value cannot cross to Python.
+            ShareError: a variable, or the value, cannot cross.
             JSError, RunTimeout, KeyboardInterrupt, KernelDied: as for :meth:`run`.
         """
-        _, value = self._run(js, f"eval[{next(self._runs)}]", "always", {}, timeout)
+        _, value = self._run(js, f"eval[{next(self._runs)}]", "always", _variables(vars), timeout)
         return value
 
     def run_cell(

@@ -33,6 +33,16 @@ const memory = new Memory(fd, size, region, regionSize, native, () => {});
 const session = new Session(new Transport(requests, replies, events), memory, critical);
 
 Evaluator.prepare();
+// The inspector keeps what Node's own console is given, for somebody to look at. This one does not.
+const { Console } = console;
+Object.defineProperty(globalThis, 'console', {
+  get() {
+    const plain = Object.assign(new Console(process.stdout, process.stderr), { Console });
+    Object.defineProperty(globalThis, 'console', { value: plain, writable: true });
+    return plain;
+  },
+  configurable: true,
+});
 /** @type {any} */ (globalThis).bifrost = Object.freeze({
   NDArray,
   Complex,
@@ -113,6 +123,7 @@ process.exit = (code) => {
   const error = new ProcessExit(
     `process.exit(${code ?? ''}) was called; the Node.js of a workspace goes on: close it from Python with node.close()`,
   );
+  Object.assign(error, { code: Number(code ?? process.exitCode ?? 0) });
   session.stopOwn(error);
   throw error;
 };
