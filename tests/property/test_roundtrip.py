@@ -35,7 +35,7 @@ def node() -> Iterator[Node]:
         yield node
         for _ in range(20):
             gc.collect()
-            node.run("x = y = undefined; gc(); await new Promise(setImmediate); gc()")
+            node.run("x = y = undefined; await new Promise(setImmediate); gc()")
         session = node._session
         assert session is not None
         assert set(session.exchange.counts.values()) == {0}

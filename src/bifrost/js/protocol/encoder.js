@@ -71,6 +71,7 @@ export class Encoder {
    */
   encode(value, undo = () => {}, prefix) {
     this.busy = true;
+    numbers.clear();
     this.#at = HEADER_SIZE;
     if (prefix) this.#bytes(prefix);
     const start = this.#at;
@@ -360,10 +361,12 @@ export class Encoder {
       this.#reference(value);
       return;
     }
-    this.#ext(Ext.TABLE, () => {
-      this.#array(2);
-      this.#string('');
-      this.#buffered(stream);
+    this.#once(value, () => {
+      this.#ext(Ext.TABLE, () => {
+        this.#array(2);
+        this.#string('');
+        this.#buffered(stream);
+      });
     });
   }
 
