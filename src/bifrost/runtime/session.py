@@ -235,11 +235,11 @@ class Session:
                 if not waiter.id:
                     raise  # Node is only starting
                 failure = error  # a signal handler raised: JavaScript must not go on unattended
+            if failure is None and ctrl_c is not None:
+                failure = ctrl_c.error
             if self._death is not None:
-                raise self._epitaph(stopped, timeout)
+                raise self._epitaph(stopped or failure, timeout)
             if stopped is None:
-                if failure is None and ctrl_c is not None:
-                    failure = ctrl_c.error
                 if failure is None and time.monotonic() >= deadline:
                     failure = RunTimeout(
                         f"not done after {timeout:g} s; it was stopped,"

@@ -109,8 +109,11 @@ export function listen(control, session, end) {
     const isFree = !isBusy();
     if (isFree && critical.reset()) setImmediate(() => session.recover(reason));
     if (critical.isHard) return false;
-    if (!session.isActive(id)) return !critical.isSoft && session.refuse(id, reason);
-    if (isFree) setImmediate(() => session.stop(id, reason));
+    if (!session.isActive(id)) {
+      if (critical.isSoft) return false;
+      if (isFree || !session.isKeptOut(id)) return session.refuse(id, reason);
+      critical.terminate();
+    } else if (isFree) setImmediate(() => session.stop(id, reason));
     else if (session.mayEnd(id) && (!critical.isSoft || attempt >= PATIENCE)) critical.terminate();
     return false;
   };

@@ -270,6 +270,16 @@ export class Session {
     return !owner || owner.id === id || !this.#calls.has(owner.id);
   }
 
+  /** Whether a call cannot begin because code runs that belongs to no call: a timer's, say. @param {number} id */
+  isKeptOut(id) {
+    return this.#isNewer(id) && this.mayEnd(id) && (tracksContext() || this.#calls.size === 0);
+  }
+
+  /** Python counts its calls in the order of sending, and begins anew after 2**32. @param {number} id */
+  #isNewer(id) {
+    return ((id - this.#newest) | 0) > 0;
+  }
+
   /**
    * Stop a call that is not here: it has ended, or is still to come.
    * @param {number} id
@@ -277,8 +287,7 @@ export class Session {
    * @returns {true}
    */
   refuse(id, reason) {
-    // Python counts its calls in the order of sending, and begins anew after 2**32.
-    if (((id - this.#newest) | 0) > 0 && !this.#refused.has(id)) {
+    if (this.#isNewer(id) && !this.#refused.has(id)) {
       this.#refused.add(id);
       this.critical.run(() => this.#send(Message.ERROR, id, reason, true));
     }
