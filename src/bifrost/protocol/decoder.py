@@ -43,7 +43,10 @@ def decode(body: bytes, around: Inward) -> Any:
         ShareError: they are one that Python cannot have.
     """
     reader = _Reader(around, [], [])
-    value = reader.guarded(lambda: reader.read(body))
+    try:
+        value = reader.read(body)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the bytes are to blame
+        reader.note(error)
     if reader.failures:
         raise reader.failures[0]
     return value
@@ -71,19 +74,14 @@ class _Reader:
         self._nodes: list[Any] = [_UNREAD] * len(bodies)
         self.failures = failures
 
-    def guarded(self, read: Callable[[], Any]) -> Any:
-        """The result of `read`; None, and the failure noted, if it fails."""
-        try:
-            return read()
-        except (BifrostError, KeyboardInterrupt) as error:
-            self.failures.append(error)
-        except RecursionError:
-            self.failures.append(ProtocolError("a value is nested too deep"))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the bytes are to blame
-            failure = ProtocolError(f"a value cannot be read: {error}")
+    def note(self, error: BaseException) -> None:
+        """Something failed: what will be raised for it in the end."""
+        if not isinstance(error, (BifrostError, KeyboardInterrupt, MemoryError)):
+            why = "nested too deep" if isinstance(error, RecursionError) else str(error)
+            failure = ProtocolError(f"a value cannot be read: {why}")
             failure.__cause__ = error
-            self.failures.append(failure)
-        return None
+            error = failure
+        self.failures.append(error)
 
     def read(self, body: bytes) -> Any:
         # ormsgpack would not mind anything behind the value; `_END` makes it mind.
@@ -96,10 +94,12 @@ class _Reader:
 
     def _extension(self, code: int, body: bytes) -> Any:
         # ormsgpack keeps an exception of this hook to itself, so it must not get one.
-        special = _SPECIAL.get(code)
-        if special is None:
-            return self.guarded(lambda: leaves.read(code, body))
-        return self.guarded(lambda: special(self, body))
+        try:
+            special = _SPECIAL.get(code)
+            return leaves.read(code, body) if special is None else special(self, body)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised at the end
+            self.note(error)
+            return None
 
     # -- GRAPH: nodes are read one after the other, and then put where they are mentioned
 

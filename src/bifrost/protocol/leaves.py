@@ -197,6 +197,8 @@ def _read_original(original: str) -> Any:
     if len(original) == 10:
         return dt.date.fromisoformat(original)
     value = dt.datetime.fromisoformat(original)
+    if zone is None and not fold:
+        return value
     return value.replace(tzinfo=zone or value.tzinfo, fold=int(fold))
 
 
