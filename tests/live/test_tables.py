@@ -25,6 +25,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     command = [*npm_command(find_node()), "install", "--no-audit", "--no-fund", "apache-arrow"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, env=dict(os.environ))
     with Node(cwd=folder) as node:
+        node.run("0")  # it starts here, not in the first test
         yield node
 
 
