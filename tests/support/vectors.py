@@ -49,7 +49,7 @@ class Point:
     y: Any
 
 
-Pair = collections.namedtuple("Pair", "a b")  # noqa: PYI024
+Pair = collections.namedtuple("Pair", "a b")
 UTC = datetime.timezone.utc
 
 
