@@ -24,6 +24,17 @@ from .workspace import Workspace
 __all__ = ["Node"]
 
 
+_nodes: weakref.WeakSet[Node] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for node in list(_nodes):
+        node._lock = threading.RLock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class Node:
     """A Node.js runtime. It starts on first use, and again if it has died.
 
@@ -63,6 +74,7 @@ class Node:
             memory_limit,
         )
         self._registry = Registry()
+        _nodes.add(self)
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._farewell: weakref.finalize[Any, Any] | None = None
@@ -249,7 +261,7 @@ class Node:
         session = Session(settings, self._registry, _Host(self))
         self._session = session
         # At exit, too: a Node of a Python that has ended must not go on.
-        self._farewell = weakref.finalize(self, session.close)
+        self._farewell = weakref.finalize(self, session.farewell)
         if self._workspace is not None:
             self._workspace.reset()
         for name in self._registry.deserializers:

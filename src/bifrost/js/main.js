@@ -8,12 +8,17 @@ import { Complex, Decimal, Duration } from './protocol/types.js';
 import { Critical, listen } from './runtime/interrupts.js';
 import { Memory } from './runtime/memory.js';
 import { Outcome, Session, cleanStack } from './runtime/session.js';
-import { Transport } from './runtime/transport.js';
+import { Transport, takeOver } from './runtime/transport.js';
 import { Evaluator } from './frontend/evaluator.js';
 import { isShown } from './frontend/rewrite.js';
 import { Workspace } from './frontend/workspace.js';
 
-const [requests, control, replies, events, fd, size, region, regionSize] = process.argv[2].split(',').map(Number);
+const [inward, controlled, outward, unasked, file, size, region, regionSize] = process.argv[2].split(',').map(Number);
+const requests = takeOver(inward, 'r');
+const control = takeOver(controlled, 'r');
+const replies = takeOver(outward, 'w');
+const events = takeOver(unasked, 'w');
+const fd = takeOver(file, 'r+');
 const addon = process.argv[3];
 process.argv.length = 1;
 

@@ -183,6 +183,8 @@ class Arena:
 
     def discard(self, offset: int, nbytes: int) -> None:
         """Give whole pages back to the system; they read as zeros from now on."""
+        if os.getpid() != self.owner:
+            return  # a forked child: the parent uses them
         start = -(-offset // _PAGE) * _PAGE
         end = (offset + nbytes) // _PAGE * _PAGE
         if end > start and sys.platform == "linux":
@@ -220,6 +222,14 @@ def arena() -> Arena:
         if _arena is None or _arena.owner != os.getpid():
             _arena = Arena()
         return _arena
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def empty(shape: Any, dtype: Any = float) -> np.ndarray[Any, Any]:

@@ -84,6 +84,7 @@ class Session:
         self._death: KernelDied | None = None
         self._ending = threading.RLock()  # the garbage collector may close while we end
         self._is_ending = False
+        self._is_farewell = False
 
         try:
             self._kernel = Kernel(settings, memory)
@@ -238,6 +239,8 @@ class Session:
             if failure is None and ctrl_c is not None:
                 failure = ctrl_c.error
             if self._death is not None:
+                if self._is_farewell and threading.current_thread().daemon:
+                    threading.Event().wait()
                 raise self._epitaph(stopped or failure, timeout)
             if stopped is None:
                 if failure is None and time.monotonic() >= deadline:
@@ -608,6 +611,14 @@ class Session:
         self._die(gently=gently)
         if threading.current_thread() is not self._watcher and self._watcher.ident is not None:
             self._watcher.join(timeout=1.0)
+
+    def farewell(self) -> None:
+        """End Node because Python ends, or because nobody can reach it any more.
+
+        Threads that still wait are daemons: Python stops them where they are, in silence.
+        """
+        self._is_farewell = True
+        self.close()
 
     def abandon(self) -> None:
         """In a forked child: drop the parent's pipes, so that Node notices when the parent ends.

@@ -102,6 +102,23 @@ export class Transport {
 }
 
 /**
+ * Take over an inherited descriptor. What Node starts must not inherit it in turn: a pipe that a
+ * child holds open does not end with Node. A descriptor opened by Node itself closes on exec.
+ * @param {number} fd
+ * @param {'r' | 'w' | 'r+'} flags
+ */
+export function takeOver(fd, flags) {
+  let own;
+  try {
+    own = fs.openSync(`/proc/self/fd/${fd}`, flags);
+  } catch {
+    return fd;
+  }
+  fs.closeSync(fd);
+  return own;
+}
+
+/**
  * The same pipe with blocking reads. The event loop made the descriptor non-blocking, which is a
  * property of the open file; Linux gives a fresh one here, elsewhere reads come back with EAGAIN.
  * @param {number} fd
