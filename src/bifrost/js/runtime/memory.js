@@ -6,6 +6,8 @@
  */
 
 import fs from 'node:fs';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { ArrayKind } from '../protocol/messages.js';
 import { DType, NDArray, WIRE_OF_CLASS } from '../protocol/arrays.js';
 import { ProtocolError, ShareError } from '../protocol/errors.js';
@@ -15,6 +17,8 @@ import { ProtocolError, ShareError } from '../protocol/errors.js';
 
 const ALIGNMENT = 64;
 const PAGE = 4096;
+/** V8 does not count shared memory as its own, and keeps what a WeakRef was asked for: ask it to collect. */
+const UNCOLLECTED = 2 ** 28;
 
 /** The size class of a slot; the same steps as in Python's `arena.slot_size`. @param {number} nbytes */
 function slotSize(nbytes) {
@@ -78,6 +82,8 @@ export class Memory {
   #pending = [];
   /** @type {FinalizationRegistry<number>} */
   #finalizers = new FinalizationRegistry((slot) => this.#dropped(slot));
+  /** Bytes opened since the garbage collector was last asked to look for unused ones. */
+  #opened = 0;
   /** Typed arrays and NDArrays made for what Python sent, so that each is made once. @type {WeakMap<ArrayBuffer, Map<string, WeakRef<object>>>} */
   #views = new WeakMap();
   /** @type {Array<[number, number]>} */
@@ -120,6 +126,11 @@ export class Memory {
     this.#buffers.set(slot, new WeakRef(buffer));
     this.#slotOf.set(buffer, { slot, nbytes });
     this.#finalizers.register(buffer, slot);
+    this.#opened += nbytes;
+    if (this.#opened > UNCOLLECTED) {
+      this.#opened = 0;
+      setImmediate(collector()).unref();
+    }
     return buffer;
   }
 
@@ -316,7 +327,7 @@ export class Memory {
 
   /** A new ArrayBuffer that Python sees without a copy. @param {number} nbytes @returns {ArrayBuffer} */
   allocate(nbytes) {
-    if (!this.#native || nbytes === 0) return new ArrayBuffer(nbytes);
+    if (nbytes === 0) return new ArrayBuffer(0);
     const slot = this.#slots.allocate(nbytes);
     this.#holders.set(slot, 1);
     const buffer = this.#open(slot, nbytes);
@@ -353,6 +364,20 @@ export class Memory {
       if (buffer) writeAll(this.#fd, new Uint8Array(buffer), slot);
     }
   }
+}
+
+/** @type {(() => void) | undefined} */
+let collect;
+
+/** V8's garbage collector as a function; getting at it takes a context made while a flag is set. */
+function collector() {
+  if (!collect) {
+    const given = /** @type {any} */ (globalThis).gc;
+    v8.setFlagsFromString('--expose-gc');
+    collect = /** @type {() => void} */ (given ?? vm.runInNewContext('gc'));
+    if (!given) v8.setFlagsFromString('--no-expose-gc');
+  }
+  return () => collect?.();
 }
 
 /** @param {number} fd @param {Uint8Array} data @param {number} position */
