@@ -1,4 +1,4 @@
-"""Arrays that both sides see: the same memory where the native part is there, kept alike where not."""
+"""Arrays that both sides see: the same memory, or kept alike where the native part is missing."""
 
 from __future__ import annotations
 

@@ -53,8 +53,10 @@ def test_values_that_were_dropped_or_wrong(node: Node, value: object) -> None:
 
 @pytest.mark.parametrize(
     "dtype",
-    ["int8", "uint16", "uint32", "uint64", "bool", "complex64", "complex128", "<U3", "S3"]
-    + [">f8", "datetime64[D]"],
+    [
+        *("int8", "uint16", "uint32", "uint64", "bool", "complex64", "complex128"),
+        *("<U3", "S3", ">f8", "datetime64[D]"),
+    ],
 )
 def test_dtypes_that_were_dropped_wrong_or_fatal(node: Node, dtype: str) -> None:
     array = np.arange(6).astype(dtype)

@@ -327,7 +327,8 @@ class Session:
     def _lead(self, waiter: _Waiter, deadline: float) -> Frame | None:
         """Read, as the leader, until there is a frame for `waiter`."""
         replies = self._kernel.replies
-        spin_until = time.perf_counter() + self._spin
+        started = time.perf_counter()
+        spin_until = started + self._spin
         while True:
             while (frame := self._next_frame()) is not None:
                 mine = self._deliver(frame, waiter)
@@ -347,18 +348,16 @@ class Session:
             if not data:
                 self._die()
                 return None
-            if time.perf_counter() < spin_until:
-                self._spin = _SPIN
+            if time.perf_counter() - started < _SPIN:
+                self._spin = _SPIN  # a busy wait is worth it, or would have been
             self._frames.feed(data)
 
     def _wait_for_input(self, seconds: float) -> None:
         """Sleep until a reply comes, passing on output."""
-        started = time.perf_counter()
         for fd, _ in self._poll.poll(seconds * 1000):
             if fd == self._kernel.replies:
-                if time.perf_counter() - started < _SPIN:
-                    self._spin = _SPIN  # it would have been worth a busy wait
-            elif not (self._out if fd == self._kernel.out else self._err).drain():
+                continue
+            if not (self._out if fd == self._kernel.out else self._err).drain():
                 self._poll.unregister(fd)
 
     def _next_frame(self) -> Frame | None:
