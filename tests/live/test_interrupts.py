@@ -136,6 +136,7 @@ def test_a_timer_that_loops_can_be_stopped_by_the_next_call(node: Node) -> None:
 
 
 def test_a_second_ctrl_c_ends_what_does_not_stop(node: Node) -> None:
+    node.run("1")
     started = time.monotonic()
     with ctrl_c(0.1, 0.5), pytest.raises(KeyboardInterrupt):
         node.run("require('child_process').execSync('trap \"\" INT; sleep 100; sleep 100')")
