@@ -83,10 +83,11 @@ session.methods = {
    * @param {string} cwd
    */
   run(call, source, filename, wants, names, given, cwd) {
+    let isCollected = false;
     const finish = (/** @type {any} */ value, /** @type {{thrown: any} | undefined} */ error = undefined) => {
       session.closing(call.id);
       return critical.soften(() => {
-        const changes = workspace.end();
+        const changes = isCollected ? new Map() : ((isCollected = true), workspace.end());
         memory.flush();
         const isWanted = wants === 'always' || (wants === 'shown' && isShown(source));
         return new Outcome(changes, isWanted ? value : undefined, error, wants === 'shown');
@@ -95,6 +96,7 @@ session.methods = {
     memory.refresh();
     evaluator.enter(cwd);
     workspace.begin(names, given);
+    call.whenTorn = (/** @type {any} */ reason) => finish(undefined, { thrown: reason });
     let value;
     try {
       value = evaluator.run(source, filename);

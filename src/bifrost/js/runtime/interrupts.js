@@ -107,7 +107,7 @@ export function listen(control, session, end) {
   const interrupt = (id, attempt) => {
     const reason = new Interrupted('the run was stopped');
     const isFree = !isBusy();
-    if (isFree && critical.reset()) setImmediate(() => session.recover(reason));
+    if (isFree && (critical.reset() || session.isTorn)) setImmediate(() => session.recover(reason));
     if (critical.isHard) return false;
     if (!session.isActive(id)) {
       if (critical.isSoft) return false;

@@ -35,6 +35,14 @@ class Call {
   stop = () => {};
   /** Whether its result is being collected and sent: nothing can reach it any more. */
   isClosing = false;
+  /** Whether a promise will end it. Otherwise its code is on the stack; or was, and has been torn. */
+  isWaiting = false;
+  /** What it comes to if it is torn before its result is collected. @type {((reason: any) => any) | null} */
+  whenTorn = null;
+
+  get isWithoutEnd() {
+    return this.isClosing || !this.isWaiting;
+  }
 }
 
 /**
@@ -203,6 +211,7 @@ export class Session {
         if (!method) throw new ProtocolError(`no method ${name}`);
         const result = method(call, ...args);
         if (result instanceof Promise) {
+          call.isWaiting = true;
           result.then(
             (value) => this.#guard(() => this.#reply(id, value)),
             (error) => this.#guard(() => this.#fail(id, error)),
@@ -294,10 +303,21 @@ export class Session {
     return true;
   }
 
-  /** Our own code was terminated: end the calls that it left without an end. @param {any} reason */
+  /** Whether code of ours was terminated and left calls without an end; asked when nothing runs. */
+  get isTorn() {
+    return [...this.#calls.values()].some((call) => call.isWithoutEnd);
+  }
+
+  /** End the calls that torn code left without an end. @param {any} reason */
   recover(reason) {
     this.critical.run(() => {
-      for (const [id, call] of this.#calls) if (call.isClosing) this.#fail(id, reason);
+      for (const [id, call] of this.#calls) {
+        if (!call.isWithoutEnd) continue;
+        const { whenTorn, isClosing } = call;
+        call.whenTorn = null; // once: collecting the result may have been what was torn
+        if (whenTorn && !isClosing) this.#reply(id, whenTorn(reason));
+        else this.#fail(id, reason);
+      }
     });
     this.#transport.resume();
   }

@@ -27,6 +27,7 @@ socket.on('data', (data) => {
 
 /** @param {number} id @param {number} attempt */
 function stop(id, attempt) {
+  if (socket.destroyed) return;
   stopping.add(id);
   const expression = `${name}(${id}, ${attempt})`;
   session.post('Runtime.evaluate', { expression, silent: true }, (_, reply) => {
