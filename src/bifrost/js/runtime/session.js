@@ -37,6 +37,8 @@ class Call {
   isClosing = false;
   /** Whether a promise will end it. Otherwise its code is on the stack; or was, and has been torn. */
   isWaiting = false;
+  /** Whether it has been told to stop, outside of its own code. */
+  isStopped = false;
   /** What it comes to if it is torn before its result is collected. @type {((reason: any) => any) | null} */
   whenTorn = null;
 
@@ -249,12 +251,21 @@ export class Session {
   }
 
   /**
-   * Stop a call. Its state stays; what it waits for is no longer awaited.
+   * Stop a call, when nothing runs. Its state stays; what it waits for is no longer awaited.
    * @param {number} id
    * @param {any} reason
    */
   stop(id, reason) {
-    this.#calls.get(id)?.stop(reason);
+    const call = this.#calls.get(id);
+    if (!call) return;
+    if (call.isStopped) {
+      // The promise callbacks that were to end it have been torn.
+      call.isWaiting = false;
+      this.recover(reason);
+    } else {
+      call.isStopped = true;
+      call.stop(reason);
+    }
   }
 
   /** Stop the call whose code runs. @param {any} reason */
