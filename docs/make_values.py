@@ -22,10 +22,10 @@ HEAD = """# Values
 2. **Arrays are shared.** A NumPy array and its `NDArray` in JavaScript are the same memory, or are
    kept alike before and after each run: what one side writes the other side sees, in the same
    object and under every name it has.
-3. **Everything else from JavaScript is a reference.** A function, class instance, promise or
-   object with methods stays in Node.js; Python holds a `JSObject`, which is the same object again
-   when it goes back.
-4. **What Python cannot send is a `ShareError`** that names the path to the culprit, such as
+3. **Everything else is a reference.** A function, class instance, iterator, promise or module
+   stays where it is; the other side holds something that behaves as its own kind does. What comes
+   home is the original object.
+4. **Data that cannot cross is a `ShareError`** that names the path to the culprit, such as
    `$.data.rows[3]`. Nothing has been sent then, and nothing is kept.
 
 What this means in practice:
@@ -66,7 +66,9 @@ def code(text: str) -> str:
 def row(entry: dict[str, Any]) -> str:
     """One vector as a row; those that came from JavaScript alone have an empty first cell."""
     python, js = entry.get("python"), entry.get("js")
-    if "refused" in entry:
+    if "lent" in entry:
+        back = "the same object"
+    elif "refused" in entry:
         back = "`ShareError`"
     elif "reference" in entry:
         back = f"`JSObject` ({entry['reference']})"
@@ -102,6 +104,24 @@ DataFrame or Series, or a pyarrow Table, is an Arrow `Table` in JavaScript: whol
 row is looped over. It comes back as what it was; a Table made in JavaScript is a pandas DataFrame
 (without pandas: a pyarrow Table). Without one of the two libraries it is a `ShareError` that says
 what to install.
+
+### References
+
+In Python a `JSObject` has its properties as attributes and items, and its methods, iteration,
+`len`, `in`, `del`, `dir` and `with`. A `JSFunction` is called (keyword arguments become a last
+argument, an object); a `JSClass` called makes an instance, and `isinstance` tells one; `.new(...)`
+does the same for a function of the old style. A `JSPromise` is awaited in a coroutine, or asked for
+its `.result(timeout)`. `to_py()` copies plain data out of any of them. `node.require(name)` and
+`node.import_(name)` give modules.
+
+In JavaScript a Python function is called and returns its value at once; an `async def` gives a
+promise. `bifrost.kwargs({name: value})` as the last argument passes keyword arguments. Objects have
+their attributes, items and methods; what Python can iterate over, `for ... of` and `for await` can.
+`bifrost.python('module.name')` imports a module. While JavaScript waits for a Python function its
+event loop stands still: a promise cannot settle then, and waiting for one is an error.
+
+Errors keep their identity: a Python exception that passes through JavaScript is the same exception
+when it is back, and a JavaScript error the same error.
 
 ### Types of your own
 

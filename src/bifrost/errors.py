@@ -97,6 +97,8 @@ class JSError(BifrostError):
         self.stack = stack
         self.properties = properties or {}
         self.value = value
+        #: The JavaScript error itself; sent back, it is that object again.
+        self.origin: Any = None
 
     def _headline(self) -> str:
         return str(self)

@@ -59,7 +59,11 @@ def no_leaks(node: Node) -> Iterator[None]:
     raise AssertionError(f"still held: {held}")
 
 
-to_node = [entry for entry in vectors.ENTRIES if "python" in entry and "refused" not in entry]
+to_node = [
+    entry
+    for entry in vectors.ENTRIES
+    if "python" in entry and not {"refused", "lent"} & entry.keys()
+]
 to_python = [
     entry
     for entry in vectors.ENTRIES
@@ -111,6 +115,14 @@ def test_refused(node: Node, entry: dict[str, Any]) -> None:
         node.run(f"made = {js}", given) if "python" in entry else node.eval(js)
     assert caught.value.path.startswith("$.x.a[2]" if "python" in entry else "$.a[2]")
     assert entry["refused"] in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", [e for e in vectors.ENTRIES if "lent" in e], ids=vectors.name)
+def test_lent(node: Node, entry: dict[str, Any]) -> None:
+    value = vectors.make(entry["python"])
+    out = node.run(f"ok = {entry['check']}; y = [x, {{ x }}]", {"x": value})
+    assert out["ok"] is True
+    assert out["y"][0] is out["y"][1]["x"] is value
 
 
 @pytest.mark.parametrize(

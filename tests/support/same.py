@@ -34,6 +34,8 @@ def same(left: Any, right: Any, seen: frozenset[tuple[int, int]] = frozenset()) 
             [e.name, e.message, e.properties, e.value, e.__cause__] for e in (left, right)
         )
         return same(mine, other, seen)
+    if isinstance(left, BaseException):
+        return same(left.args, right.args, seen)
     if isinstance(left, datetime.datetime):
         fields = [(d.isoformat(), d.fold, str(d.tzinfo)) for d in (left, right)]
         return fields[0] == fields[1]

@@ -41,8 +41,14 @@ class Surroundings:
     def home_of(self, value: Any) -> int | None:
         return None
 
-    def open_reference(self, ident: int, kind: str, preview: str) -> Any:
-        return ("reference", ident, kind, preview)
+    def lend(self, value: Any) -> tuple[int, str]:
+        return 1, "object"
+
+    def home(self, ident: int) -> Any:
+        return ("home", ident)
+
+    def open_reference(self, ident: int, kind: str) -> Any:
+        return ("reference", ident, kind)
 
     def find_serializer(self, kind: type) -> tuple[str, Callable[[Any], Any]] | None:
         return None

@@ -236,6 +236,20 @@ class Node:
             raise error
         return changes, value
 
+    # -- objects
+
+    def require(self, name: str) -> Any:
+        """Load a CommonJS module, a built-in one or a JSON file, as `require(name)` does.
+
+        Raises:
+            JSError: there is no such module, or it threw.
+        """
+        return self._live().call("require", name, str(self._settings.cwd or Path.cwd()))
+
+    def import_(self, name: str) -> Any:
+        """Load an ECMAScript module, as `await import(name)` does; see :meth:`require`."""
+        return self._live().call("import", name, str(self._settings.cwd or Path.cwd()))
+
     # -- the process
 
     def _live(self) -> Session:

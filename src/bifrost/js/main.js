@@ -8,6 +8,7 @@ import { Complex, Decimal, Duration } from './protocol/types.js';
 import { Critical, listen } from './runtime/interrupts.js';
 import { Memory } from './runtime/memory.js';
 import { Outcome, Session, cleanStack } from './runtime/session.js';
+import { KeywordArguments } from './runtime/python.js';
 import { Transport, takeOver } from './runtime/transport.js';
 import { Evaluator } from './frontend/evaluator.js';
 import { isShown } from './frontend/rewrite.js';
@@ -53,6 +54,10 @@ Object.defineProperty(globalThis, 'console', {
   Complex,
   Decimal,
   Duration,
+  /** A Python module. @param {string} name */
+  python: (name) => session.call('import', name),
+  /** Keyword arguments of a call to Python: `f(1, kwargs({key: 2}))`. @param {Record<string, any>} values */
+  kwargs: (values) => new KeywordArguments(values),
   /**
    * A new array of zeros that Python sees without a copy.
    * @param {number | number[]} shape
@@ -69,6 +74,7 @@ Object.defineProperty(globalThis, 'console', {
 listen(control, session, end);
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);
+session.contain = (action) => evaluator.contain(action);
 
 session.methods = {
   /**
@@ -109,6 +115,16 @@ session.methods = {
   /** @param {any} _call @param {string} name of a class whose instances go to Python by value */
   registerClass(_call, name) {
     session.customClasses.add(name);
+  },
+  settle: (call, promise) => session.settle(call, promise),
+  watch: (_call, promise) => session.watch(promise),
+  require: (_call, name, cwd) => {
+    evaluator.enter(cwd);
+    return evaluator.contain(() => /** @type {any} */ (globalThis).require(name));
+  },
+  import: (_call, name, cwd) => {
+    evaluator.enter(cwd);
+    return evaluator.import(name);
   },
   counts: () => session.counts,
 };

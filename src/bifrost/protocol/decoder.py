@@ -30,7 +30,10 @@ class Inward(Protocol):
 
     def open_bytes(self, slot: int, nbytes: int) -> bytes: ...
 
-    def open_reference(self, ident: int, kind: str, preview: str) -> Any: ...
+    def open_reference(self, ident: int, kind: str) -> Any: ...
+
+    def home(self, ident: int) -> Any:
+        """One of our own objects that comes home."""
 
     def find_deserializer(self, name: str) -> Callable[[Any], Any] | None: ...
 
@@ -231,8 +234,11 @@ class _Reader:
             raise ShareError("$", name, f"its deserializer raised {error!r}") from error
 
     def _reference(self, body: bytes) -> Any:
-        ident, kind, preview = self.read(body)
-        return self._around.open_reference(ident, kind, preview)
+        ident, kind = self.read(body)
+        return self._around.open_reference(ident, kind)
+
+    def _home(self, body: bytes) -> Any:
+        return self._around.home(self.read(body))
 
     def _error(self, body: bytes) -> Any:
         parts = self.read(body)
@@ -264,6 +270,7 @@ _SPECIAL: Final[dict[int, Callable[[_Reader, bytes], Any]]] = {
     Ext.TABLE: _Reader._table,
     Ext.CUSTOM: _Reader._custom,
     Ext.REFERENCE: _Reader._reference,
+    Ext.HOME: _Reader._home,
     Ext.GRAPH: _Reader._graph,
     Ext.NODE: _Reader._mention,
 }

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import ormsgpack
 
-from ..errors import BifrostError, ShareError
+from ..errors import BifrostError, JSError, ShareError
 from . import arrays, leaves, tables
 from .exceptions import error_to_parts
 from .leaves import ext
@@ -54,6 +54,9 @@ class Outward(Protocol):
         """The id under which the other side knows a proxy's object, if it is one."""
 
     def find_serializer(self, kind: type) -> tuple[str, Callable[[Any], Any]] | None: ...
+
+    def lend(self, value: Any) -> tuple[int, str]:
+        """Hold an object for the other side once more; return its id and kind."""
 
     def undo_shares(self) -> None:
         """An encoding failed: take back what it shared."""
@@ -122,6 +125,15 @@ def _is_plain(root: Any) -> bool:
         level.extend(chain.from_iterable(map(dict.values, dicts)))
 
 
+class ByReference:
+    """A value that is to be lent, whatever it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class _Rewriter:
     """Rewrites one value into plain data and extensions.
 
@@ -179,6 +191,8 @@ class _Rewriter:
         except Unfit as unfit:
             raise self._fail(value, str(unfit)) from None
         except RecursionError:
+            if len(self._path) < DEEPEST // 2:
+                raise  # it is the calls that are deep, not this value
             raise self._fail(value, "it is nested too deep: flatten it") from None
         except Exception as error:
             # Its own methods failed (`__str__`, a property, `__iter__`), not Bifrost's.
@@ -191,6 +205,8 @@ class _Rewriter:
             return self._once(value, _Rewriter._items)
         if kind is dict:
             return self._once(value, _Rewriter._mapping)
+        if kind is ByReference:
+            return self._lend(value.value)
         if self._around.find_serializer(kind) is not None:
             return self._once(value, _Rewriter._custom)
         home = self._around.home_of(value)
@@ -208,7 +224,10 @@ class _Rewriter:
         for base, leaf in leaves.SUBCLASSES:
             if isinstance(value, base):
                 return leaf(value)
-        raise self._fail(value, _advice(value))
+        return self._lend(value)
+
+    def _lend(self, value: Any) -> Any:
+        return ext(Ext.REFERENCE, ormsgpack.packb(list(self._around.lend(value))))
 
     def _once(self, value: Any, rewrite: Callable[[_Rewriter, Any], Any]) -> Any:
         """Write a thing with an identity: in place, or as a node if it occurs again."""
@@ -317,7 +336,10 @@ class _Rewriter:
         return ext(Ext.TABLE, self._pack([kind, self._bytes(stream)]))
 
     def _error(self, value: BaseException) -> Any:
-        return ext(Ext.ERROR, self._pack(self._mapping(self._stand_in(value, error_to_parts))))
+        parts = self._stand_in(value, error_to_parts)
+        if not isinstance(value, JSError):
+            parts["origin"] = ByReference(value)  # so that this very object can come home
+        return ext(Ext.ERROR, self._pack(self._mapping(parts)))
 
     def _bytes(self, value: Any) -> Any:
         view = memoryview(value)
@@ -338,16 +360,3 @@ _SHAPES: Final[tuple[tuple[Callable[[_Rewriter, Any], Any], Callable[[Any, type]
     (_Rewriter._error, lambda value, kind: isinstance(value, BaseException)),
     (_Rewriter._table, lambda value, kind: tables.is_table(kind)),
 )
-
-
-def _advice(value: Any) -> str:
-    if callable(value):
-        return "functions and classes stay in Python: send what it returns"
-    if hasattr(value, "__iter__") and hasattr(value, "__next__"):
-        return "an iterator can be read only once: send `list(...)` of it"
-    if type(value).__name__ == "module":
-        return "modules stay in Python: send the values that you need"
-    return (
-        "send plain data, such as `vars(obj)`, or teach Bifrost the type with"
-        " `node.register_custom_serializer(function, type)`"
-    )

@@ -22,6 +22,8 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
         }
         if error.name == THROWN:
             parts["properties"] = {**error.properties, "thrown": error.value}
+        if error.origin is not None:
+            parts["origin"] = error.origin
     else:
         parts = {
             "name": type(error).__name__,
@@ -49,6 +51,9 @@ def error_from_parts(parts: Any) -> BaseException:
     """
     if not isinstance(parts, dict) or not isinstance(parts.get("name"), str):
         raise ProtocolError(f"not an error: {parts!r}")
+    origin = parts.get("origin")
+    if isinstance(origin, BaseException):
+        return origin  # one of Python's own, coming home
     name, message, stack = parts["name"], parts.get("message", ""), parts.get("stack", "")
     properties = parts.get("properties", {})
     if not all(isinstance(text, str) for text in (message, stack)) or type(properties) is not dict:
@@ -57,6 +62,7 @@ def error_from_parts(parts: Any) -> BaseException:
         return ShareError(*(str(properties[key]) for key in ("path", "kind", "advice")))
     thrown = properties.pop("thrown", None) if parts["name"] == THROWN else None
     error = JSError(name, message, stack, properties, thrown)
+    error.origin = origin
     cause = parts.get("cause")
     if isinstance(cause, BaseException):
         error.__cause__ = cause

@@ -43,7 +43,7 @@ class Ext(IntEnum):
     BLOB = 14  # [slot, bytes]: a long byte string, handed over
     TABLE = 15  # [kind, Arrow IPC stream as bytes]
     CUSTOM = 16  # [name, value]: a registered type
-    REFERENCE = 17  # [id, kind, preview]: an object that stays with the sender
+    REFERENCE = 17  # [id, kind]: an object that stays with the sender
     HOME = 18  # id: the receiver's own object, coming home
     GRAPH = 19  # [root body, body, ...]: shared or cyclic containers
     NODE = 20  # index of a body of the enclosing GRAPH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -11,8 +12,9 @@ import numpy as np
 
 from ..errors import ProtocolError
 from ..protocol.arrays import Descriptor
+from .host import kind_of
 from .memory import Memory
-from .proxy import JSObject
+from .proxy import JSMethod, JSObject
 
 
 class Registry:
@@ -31,12 +33,30 @@ class Registry:
 class Exchange:
     """Implements `codec.Surroundings` for one session."""
 
-    def __init__(self, memory: Memory, registry: Registry) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        registry: Registry,
+        make_proxy: Callable[[int, str], JSObject],
+        on_awaitable: Callable[[int, Any], None],
+    ) -> None:
+        """
+        Args:
+            make_proxy: makes the proxy of an id and a kind.
+            on_awaitable: called with the id and the object when an awaitable has been lent.
+        """
         self.memory = memory
+        self._make_proxy = make_proxy
+        self._on_awaitable = on_awaitable
         self._registry = registry
         # JavaScript objects that Python holds: id -> [holds, the one proxy for it].
         self._proxies: dict[int, tuple[int, weakref.ref[JSObject]]] = {}
         self._dropped: deque[int] = deque()
+        # Python objects that JavaScript holds: id -> [the object, holds].
+        self._lent: dict[int, list[Any]] = {}
+        self._idents: dict[int, int] = {}  # id(object) -> id
+        self._next = 1
+        self._pending: list[int] = []
         #: Called, from wherever the garbage collector runs, when there is something to release.
         self.on_drop: Callable[[], None] = lambda: None
 
@@ -54,9 +74,54 @@ class Exchange:
 
     def undo_shares(self) -> None:
         self.memory.undo()
+        for ident in self._pending:
+            self.returned(ident, 1)
+        self._pending.clear()
 
     def commit_shares(self) -> None:
         self.memory.commit()
+        pending, self._pending = self._pending, []
+        for ident in pending:
+            value, holds = self._lent[ident]
+            if holds == 1 and inspect.isawaitable(value):
+                self._on_awaitable(ident, value)
+
+    # -- Python objects that JavaScript holds
+
+    def lend(self, value: Any) -> tuple[int, str]:
+        """Hold an object for JavaScript once more; return its id and kind."""
+        ident = self._idents.get(id(value))
+        if ident is None:
+            ident = self._next
+            self._next += 1
+            self._idents[id(value)] = ident
+            self._lent[ident] = [value, 0]
+        self._lent[ident][1] += 1
+        self._pending.append(ident)
+        return ident, kind_of(value)
+
+    def home(self, ident: int) -> Any:
+        """The object that comes home.
+
+        Raises:
+            ProtocolError: JavaScript does not hold it.
+        """
+        entry = self._lent.get(ident)
+        if entry is None:
+            raise ProtocolError(f"JavaScript sent a reference ({ident}) that it does not hold")
+        return entry[0]
+
+    def returned(self, ident: int, count: int) -> None:
+        """JavaScript dropped some holds on an object."""
+        entry = self._lent.get(ident)
+        if entry is None or not 1 <= count <= entry[1]:
+            raise ProtocolError(f"release of reference {ident}, which is not held {count} times")
+        entry[1] -= count
+        if not entry[1]:
+            del self._lent[ident]
+            del self._idents[id(entry[0])]
+
+    # -- JavaScript objects that Python holds
 
     @property
     def runs_user_code(self) -> bool:
@@ -75,19 +140,20 @@ class Exchange:
     def home_of(self, value: Any) -> int | None:
         if not isinstance(value, JSObject):
             return None
-        held = self._proxies.get(value._id)
-        if held is None or held[1]() is not value:
+        proxy: JSObject = value._bifrost_function if isinstance(value, JSMethod) else value
+        held = self._proxies.get(proxy._bifrost_id)
+        if held is None or held[1]() is not proxy:
             return None  # of another session, or of a Node that died
-        return value._id
+        return proxy._bifrost_id
 
-    def open_reference(self, ident: int, kind: str, preview: str) -> JSObject:
+    def open_reference(self, ident: int, kind: str) -> JSObject:
         """The proxy of a JavaScript object: always the same one while it lives."""
         if type(ident) is not int or ident < 1:
             raise ProtocolError(f"not a reference: {ident!r}")
         count, known = self._proxies.get(ident, (0, None))
         proxy = known() if known is not None else None
         if proxy is None:
-            proxy = JSObject(ident, kind, preview)
+            proxy = self._make_proxy(ident, kind)
             weakref.finalize(proxy, self._drop, ident).atexit = False
         self._proxies[ident] = (count + 1, weakref.ref(proxy))
         return proxy
@@ -111,9 +177,11 @@ class Exchange:
     def end(self) -> None:
         """The session is over."""
         self._proxies.clear()
+        self._lent.clear()
+        self._idents.clear()
         self.memory.end()
 
     @property
     def counts(self) -> dict[str, int]:
         """Numbers for the leak check: what either side still holds."""
-        return {**self.memory.counts, "references": len(self._proxies)}
+        return {**self.memory.counts, "references": len(self._proxies), "objects": len(self._lent)}

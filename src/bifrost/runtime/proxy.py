@@ -1,21 +1,245 @@
-"""JavaScript objects as Python sees them: they stay in Node.js, Python holds a reference."""
+"""JavaScript objects as Python sees them: they stay in Node.js, Python holds a reference.
+
+The same JavaScript object is always the same proxy, and a proxy sent back is that object
+again (``===``). An object lives as long as somebody on either side holds it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Generator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .session import Session
+
 
 class JSObject:
-    """A JavaScript function, class instance, promise, ... that lives in Node.js.
+    """A JavaScript object. Its properties are attributes and items here.
 
-    Python can keep it, and send it back: there it is the same object again (``===``).
-    The JavaScript object lives as long as this one does.
+    ``obj.name``, ``obj["any key"]``, assignment, ``del``, ``len``, ``in``, iteration, ``dir``
+    and ``with`` do what they do for a Python object. A missing property is an
+    AttributeError or a KeyError. :meth:`to_py` copies plain data out of it.
     """
 
-    __slots__ = ("__weakref__", "_id", "_kind", "_preview")
+    __slots__ = ("__weakref__", "_bifrost_id", "_bifrost_kind", "_bifrost_session")
 
-    def __init__(self, ident: int, kind: str, preview: str) -> None:
-        self._id = ident
-        self._kind = kind
-        self._preview = preview
+    # Named so that no JavaScript property is hidden by them.
+    _bifrost_id: int
+    _bifrost_kind: str
+    _bifrost_session: Session
+
+    def __init__(self, session: Session, ident: int, kind: str) -> None:
+        object.__setattr__(self, "_bifrost_session", session)
+        object.__setattr__(self, "_bifrost_id", ident)
+        object.__setattr__(self, "_bifrost_kind", kind)
+
+    def _ask(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
+        return self._bifrost_session.call(method, *arguments, timeout=timeout)
 
     def __repr__(self) -> str:
-        return f"<JavaScript {self._kind}: {self._preview}>"
+        if self._bifrost_session.dead is not None:
+            return f"<JavaScript {self._bifrost_kind} of a Node.js that has ended>"
+        return f"<JavaScript {self._bifrost_kind}: {self._ask('inspect', self)}>"
+
+    def __bool__(self) -> bool:
+        return True
+
+    # -- properties
+
+    def _property(self, key: Any) -> tuple[bool, Any]:
+        found, value = self._ask("property", self, key)
+        if isinstance(value, JSFunction) and not isinstance(value, JSClass):
+            value = JSMethod(value, self)
+        return found, value
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)  # Python's own protocols are not JavaScript's
+        found, value = self._property(name)
+        if not found:
+            raise AttributeError(f"the JavaScript {self._bifrost_kind} has no property {name!r}")
+        return value
+
+    def __getitem__(self, key: str | int) -> Any:
+        found, value = self._property(key)
+        if not found:
+            raise (IndexError if isinstance(key, int) else KeyError)(key)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._ask("assign", self, name, value)
+
+    def __setitem__(self, key: str | int, value: Any) -> None:
+        self._ask("assign", self, key, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._ask("remove", self, name)
+
+    def __delitem__(self, key: str | int) -> None:
+        self._ask("remove", self, key)
+
+    def __dir__(self) -> list[str]:
+        own = ["to_py", *(name for name in type(self).__dict__ if not name.startswith("_"))]
+        return sorted({*own, *self._ask("names", self)})
+
+    # -- what containers do
+
+    def __len__(self) -> int:
+        length = self._ask("length", self)
+        if length is None:
+            raise TypeError(f"a JavaScript {self._bifrost_kind} has no length")
+        return int(length)
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(self._ask("contains", self, item))
+
+    def __iter__(self) -> Iterator[Any]:
+        return _iterate(self, self._ask("iterator", self))
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return _iterate_async(self, self._ask("asyncIterator", self))
+
+    # -- conversions and protocols
+
+    def to_py(self) -> Any:
+        """Return a copy as Python data: own properties as a dict, an iterable as a list.
+
+        Raises:
+            ShareError: something in it is no data.
+        """
+        return self._ask("copy", self)
+
+    def __enter__(self) -> JSObject:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ask("dispose", self)
+
+
+def _iterate(owner: JSObject, iterator: JSObject) -> Iterator[Any]:
+    done = False
+    try:
+        while True:
+            done, value = owner._ask("next", iterator)
+            if done:
+                return
+            yield value
+    finally:
+        if not done and owner._bifrost_session.dead is None:
+            owner._ask("endIteration", iterator)
+
+
+async def _iterate_async(owner: JSObject, iterator: JSObject) -> AsyncIterator[Any]:
+    while True:
+        step = await owner._ask("nextAsync", iterator)
+        if step["done"]:
+            return
+        yield step["value"]
+
+
+class JSFunction(JSObject):
+    """A JavaScript function.
+
+    Call it with values and with Python functions; keyword arguments become a last
+    argument, an object of options. An async function returns a :class:`JSPromise`:
+    ``await f()`` in a coroutine, ``f().result()`` elsewhere.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._ask("call", self, None, _list(arguments, options))
+
+    def new(self, *arguments: Any, **options: Any) -> Any:
+        """Call it as a constructor, as ``new f(...)`` does."""
+        return self._ask("construct", self, _list(arguments, options))
+
+    def __instancecheck__(self, value: Any) -> bool:
+        return isinstance(value, JSObject) and bool(self._ask("isInstance", value, self))
+
+
+class JSMethod(JSFunction):
+    """A function as it is found in an object: called, it has that object as `this`."""
+
+    __slots__ = ("_bifrost_function", "_bifrost_this")
+
+    def __init__(self, function: JSFunction, this: JSObject) -> None:
+        super().__init__(function._bifrost_session, function._bifrost_id, function._bifrost_kind)
+        object.__setattr__(self, "_bifrost_function", function)
+        object.__setattr__(self, "_bifrost_this", this)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._ask(
+            "call", self._bifrost_function, self._bifrost_this, _list(arguments, options)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, JSMethod):
+            return (
+                self._bifrost_function is other._bifrost_function
+                and self._bifrost_this is other._bifrost_this
+            )
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((id(self._bifrost_function), id(self._bifrost_this)))
+
+
+class JSClass(JSFunction):
+    """A JavaScript class: a call makes an instance; ``isinstance`` tells one."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.new(*arguments, **options)
+
+
+class JSPromise(JSObject):
+    """A JavaScript promise: ``await`` it in a coroutine, or ask for its :meth:`result`."""
+
+    __slots__ = ()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait until it has settled and return its value.
+
+        Raises:
+            JSError: it was rejected.
+            RunTimeout: it has not settled after `timeout` seconds; it may still do so.
+        """
+        return self._ask("settle", self, timeout=timeout)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+
+        def settle(ok: bool, value: Any) -> None:
+            if future.done():
+                return
+            if ok:
+                future.set_result(value)
+            else:
+                future.set_exception(value)
+
+        self._bifrost_session.when_settled(
+            self, lambda ok, value: loop.call_soon_threadsafe(settle, ok, value)
+        )
+        return future.__await__()
+
+
+def _list(arguments: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
+    return [*arguments, options] if options else list(arguments)
+
+
+_KINDS = {"function": JSFunction, "class": JSClass, "Promise": JSPromise}
+
+
+def make(session: Session, ident: int, kind: str) -> JSObject:
+    """The proxy of an object, of the class that its kind asks for."""
+    return _KINDS.get(kind, JSObject)(session, ident, kind)

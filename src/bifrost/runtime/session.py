@@ -12,21 +12,25 @@ import math
 import os
 import queue
 import select
+import sys
 import threading
 import time
 import traceback
 import weakref
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ..errors import KernelDied, ProtocolError, RunTimeout
+from ..errors import KernelDied, ProtocolError, RunTimeout, ShareError
 from ..protocol.codec import Codec
 from ..protocol.framing import FrameReader, pack
 from ..protocol.messages import VERSION, Message
 from .exchange import Exchange, Registry
+from .host import METHODS, Background
 from .interrupts import CtrlC
 from .kernel import Kernel, Settings
 from .memory import Memory
 from .output import Output
+from .proxy import JSObject, make
 
 #: After a reply that came this fast, in seconds, the next one is worth a short busy wait.
 _SPIN: Final = 60e-6
@@ -36,10 +40,13 @@ _GRACE: Final = (1.5, 2.5)
 #: A thread that waits looks around so often, in seconds.
 _SLICE: Final = 0.5
 _READ_SIZE: Final = 1 << 18
+#: How many frames of Python's stack a call may need for itself.
+_FRAMES: Final = 80
 
 _NO_PARENT: Final = bytes(4)
 
 Frame = tuple[Message, int, bytes]
+Settled = Callable[[bool, Any], object]
 
 
 class Host(Protocol):
@@ -67,7 +74,9 @@ class Session:
     def __init__(self, settings: Settings, registry: Registry, host: Host) -> None:
         self._host = host
         memory = Memory()
-        self.exchange = Exchange(memory, registry)
+        self.exchange = Exchange(
+            memory, registry, lambda ident, kind: make(self, ident, kind), self._await
+        )
         self._codec = Codec(self.exchange)
         self._values = threading.RLock()  # encoding and decoding share state
         self._sending = threading.Lock()
@@ -85,6 +94,12 @@ class Session:
         self._ending = threading.RLock()  # the garbage collector may close while we end
         self._is_ending = False
         self._is_farewell = False
+        # Promises that coroutines wait for: id -> (the proxy, which keeps it alive; who waits).
+        self._settling: dict[int, tuple[JSObject, list[Settled]]] = {}
+        self._background = Background()
+        # What no thread waits for is run, one after the other, in a thread of its own.
+        self._tasks: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        self._worker: threading.Thread | None = None
 
         try:
             self._kernel = Kernel(settings, memory)
@@ -154,6 +169,7 @@ class Session:
         Returns:
             The value, and the RunTimeout or KeyboardInterrupt that is to be raised.
         """
+        _check_stack()
         waiter = _Waiter()
         with CtrlC(lambda: self._interrupt(waiter), self._kernel.kill) as ctrl_c:
             with self._values:
@@ -183,6 +199,42 @@ class Session:
         if kind is Message.ERROR:
             raise stopped or value
         return value, stopped
+
+    def notify(self, method: str, *arguments: Any) -> None:
+        """Tell JavaScript something."""
+        with self._values:
+            body = self._codec.encode([method, *arguments])
+        self._send(pack(Message.NOTIFY, 0, body))
+
+    # -- promises and coroutines
+
+    def when_settled(self, promise: JSObject, callback: Settled) -> None:
+        """Have `callback(fulfilled, value or exception)` called when a promise has settled."""
+        with self._counting:
+            entry = self._settling.get(promise._bifrost_id)
+            if entry is not None:
+                entry[1].append(callback)
+                return
+            self._settling[promise._bifrost_id] = (promise, [callback])
+        self.call("watch", promise)
+
+    def _settled(self, ident: int, fulfilled: bool, value: Any) -> None:
+        with self._counting:
+            _, callbacks = self._settling.pop(ident, (None, []))
+        for callback in callbacks:
+            callback(fulfilled, value)
+
+    def _await(self, ident: int, awaitable: Any) -> None:
+        """JavaScript was given an awaitable: run it, and settle the promise it has there."""
+
+        def done(succeeded: bool, value: Any) -> None:
+            with contextlib.suppress(KernelDied):
+                try:
+                    self.notify("settle", ident, succeeded, value)
+                except ShareError as error:
+                    self.notify("settle", ident, False, error)
+
+        self._background.start(awaitable, done)
 
     def _decode(self, body: bytes) -> Any:
         with self._values:
@@ -458,7 +510,11 @@ class Session:
             if ctrl_c is not None:
                 ctrl_c.direct = True
             try:
-                outcome = self._host.serve(method, arguments)
+                operation = METHODS.get(method)
+                if operation is None:
+                    outcome = self._host.serve(method, arguments)
+                else:
+                    outcome = operation(*arguments)
                 with self._values:
                     reply = pack(Message.RESULT, ident, self._codec.encode(outcome))
             finally:
@@ -475,8 +531,9 @@ class Session:
         with self._values:
             try:
                 return self._codec.encode(error)
-            except Exception:  # noqa: BLE001 - something in it cannot cross: its text can
-                return self._codec.encode(RuntimeError(f"{type(error).__name__}: {error}"))
+            except BaseException as again:  # noqa: BLE001 - RecursionError, say
+                # JavaScript waits for an answer, so it gets one, whatever happens here.
+                return self._codec.encode_error(type(again).__name__, str(again))
 
     # -- the watcher
 
@@ -558,20 +615,37 @@ class Session:
 
     def _handle_event(self, frame: Frame) -> None:
         kind, _, body = frame
-        if kind is Message.CALL:
-            self._serve(frame, None)
-        elif kind is Message.RELEASE:
+        if kind is Message.RELEASE:
             with self._values:
-                for slot, count in self._codec.decode(body):
-                    self.exchange.memory.returned(slot, count)
-        elif kind is Message.NOTIFY:
+                for key, count in self._codec.decode(body):
+                    if key < 0:
+                        self.exchange.returned(-key, count)
+                    else:
+                        self.exchange.memory.returned(key, count)
+            return
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="bifrost-worker", daemon=True)
+            self._worker.start()
+        self._tasks.put(frame)
+
+    def _work(self) -> None:
+        while (frame := self._tasks.get()) is not None:
             try:
-                method, *arguments = self._decode(body)
-                self._host.serve(method, arguments)
-            except (KernelDied, ProtocolError):
-                raise
+                self._do(frame)
+            except KernelDied:
+                return
             except Exception:  # noqa: BLE001 - nobody waits for it
                 traceback.print_exc()
+
+    def _do(self, frame: Frame) -> None:
+        if frame[0] is Message.CALL:
+            self._serve(frame, None)
+            return
+        method, *arguments = self._decode(frame[2])
+        if method == "settled":
+            self._settled(*arguments)
+        else:
+            self._host.serve(method, arguments)
 
     def _send_releases(self) -> None:
         with self._values:
@@ -603,6 +677,13 @@ class Session:
         _live.discard(self)
         for waiter in list(self._waiters.values()):
             waiter.mail.put(None)
+        self._tasks.put(None)
+        self._background.stop()
+        with self._counting:
+            settling, self._settling = self._settling, {}
+        for _, callbacks in settling.values():
+            for callback in callbacks:
+                callback(False, self._death)
         self._wake()
 
     def close(self, *, gently: bool = True) -> None:
@@ -632,6 +713,15 @@ class Session:
         for fd in (self._out.fd, self._err.fd, self._wake_read, self._wake_write):
             os.close(fd)
         self._wake_read = self._wake_write = -1
+
+
+def _check_stack() -> None:
+    """Raise RecursionError now, rather than anywhere between two bytes of a message."""
+    try:
+        sys._getframe(sys.getrecursionlimit() - _FRAMES)
+    except ValueError:
+        return
+    raise RecursionError("maximum recursion depth exceeded in calls between Python and JavaScript")
 
 
 _forks_watched = False

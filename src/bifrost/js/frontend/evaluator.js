@@ -4,6 +4,8 @@ import inspector from 'node:inspector';
 import { modulesAt } from './modules.js';
 import { IMPORT, rewrite } from './rewrite.js';
 
+const ACTION = '__bifrost_action__';
+
 /** Runs scripts in the global scope of this process. */
 export class Evaluator {
   #session = new inspector.Session();
@@ -33,7 +35,7 @@ export class Evaluator {
   static prepare() {
     const define = (/** @type {string} */ name) =>
       Object.defineProperty(globalThis, name, { value: undefined, writable: true, configurable: true });
-    ['require', 'module', 'exports', IMPORT, '__filename', '__dirname'].forEach(define);
+    ['require', 'module', 'exports', IMPORT, ACTION, '__filename', '__dirname'].forEach(define);
   }
 
   /** Modules are looked for from the working directory. @param {string} cwd */
@@ -74,6 +76,36 @@ export class Evaluator {
       thrown.stack = `SyntaxError: ${thrown.message}\n    at ${url}:${line}:${column}`;
       return thrown;
     });
+  }
+
+  /**
+   * Run user code that is not a script. Stopped, it ends here and not further out.
+   * @template T
+   * @param {() => T} action
+   * @returns {T}
+   */
+  contain(action) {
+    /** @type {{value: T} | {thrown: any} | undefined} */
+    let outcome;
+    const scope = /** @type {any} */ (globalThis);
+    const outer = scope[ACTION];
+    scope[ACTION] = () => {
+      scope[ACTION] = outer;
+      try {
+        outcome = { value: action() };
+      } catch (thrown) {
+        outcome = { thrown };
+      }
+    };
+    this.critical.leave(() => this.#session.post('Runtime.evaluate', { expression: `${ACTION}()`, silent: true }));
+    if (!outcome) throw new Error('stopped');
+    if ('thrown' in outcome) throw outcome.thrown;
+    return outcome.value;
+  }
+
+  /** @param {string} specifier @returns {Promise<any>} */
+  import(specifier) {
+    return /** @type {any} */ (globalThis)[IMPORT](specifier);
   }
 
   /**

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { NDArray } from '../protocol/arrays.js';
 import { Encoder } from '../protocol/encoder.js';
 import { HEADER_SIZE } from '../protocol/framing.js';
+import { idOf } from '../runtime/python.js';
 
 const LONG = 512;
 
@@ -25,7 +26,6 @@ function arrayContents(value) {
 
 /** @param {any} value */
 function numberOf(value) {
-  if (typeof value === 'symbol') return String(value);
   let number = numbers.get(value);
   if (!number) numbers.set(value, (number = next++));
   return number;
@@ -35,7 +35,8 @@ function numberOf(value) {
 const outward = {
   array: arrayContents,
   blob: (data) => /** @type {any} */ ([digest(data).toString('latin1'), data.length]),
-  reference: (value) => ({ reference: /** @type {any} */ ([numberOf(value), '', '']) }),
+  reference: (value) => ({ reference: [Number(numberOf(value)), ''] }),
+  home: idOf,
   customName: () => undefined,
   tableStream: () => undefined,
   stack: () => '',
@@ -48,7 +49,7 @@ let encoder = new Encoder(outward);
  * @returns {any} equal (by Object.is) for equal values
  */
 export function fingerprint(value) {
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || idOf(value) !== undefined) return value;
   if (encoder.busy) encoder = new Encoder(outward);
   const bytes = encoder.encode(value).subarray(HEADER_SIZE);
   return `${value.constructor?.name} ${(bytes.length > LONG ? digest(bytes) : bytes).toString('latin1')}`;

@@ -8,6 +8,7 @@
 
 import { NDArray } from '../protocol/arrays.js';
 import { ShareError } from '../protocol/errors.js';
+import { idOf } from '../runtime/python.js';
 import { fingerprint } from './fingerprint.js';
 
 const UNKNOWN = Symbol('unknown');
@@ -278,6 +279,7 @@ const Accessor = {
 /** @param {any} value */
 function isContainer(value) {
   if (typeof value !== 'object' || value === null || value instanceof NDArray) return false;
+  if (idOf(value) !== undefined) return false;
   return Array.isArray(value) || value instanceof Map || value instanceof Set || ArrayBuffer.isView(value) || isPlain(value);
 }
 

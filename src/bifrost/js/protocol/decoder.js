@@ -12,6 +12,7 @@ import { Complex, Decimal, Duration } from './types.js';
  * @property {(parts: any[]) => any} array an NDArray or typed array
  * @property {(slot: number, nbytes: number) => Buffer} blob
  * @property {(id: number) => any} home one of our own objects
+ * @property {(id: number, kind: string) => any} reference stands for an object of Python's
  * @property {(kind: string, stream: Uint8Array) => any} table
  */
 
@@ -365,6 +366,10 @@ class Reader {
         if (typeof value === 'object' && value !== null) remember(value, name);
         return value;
       }
+      case Ext.REFERENCE: {
+        const [id, kind] = this.#parts();
+        return this.#made(this.inward.reference(id, kind));
+      }
       case Ext.HOME:
         return this.inward.home(this.value());
       case Ext.GRAPH:
@@ -401,7 +406,9 @@ class Reader {
   #error() {
     // Made before its parts are read: its cause or a property may lead back to it.
     const error = /** @type {any} */ (this.#made(new PythonError('Error', '', '')));
-    const { name, message, stack, properties, cause, python } = this.value();
+    const { name, message, stack, properties, cause, python, origin } = this.value();
+    if (origin instanceof Error) return origin; // one of our own, coming home
+    if (origin !== undefined) remember(error, origin);
     if (typeof name !== 'string' || typeof message !== 'string') throw new ProtocolError('not an error');
     const kind = /** @type {any} */ (globalThis)[name];
     if (!python && typeof kind === 'function' && kind.prototype instanceof Error) {

@@ -26,7 +26,8 @@ const SPARSE_FROM = 2 ** 24;
  * @property {(value: NDArray | import('./arrays.js').TypedArray | DataView) => any} array
  *   the parts of an ARRAY; or bytes to put in its place
  * @property {(data: Uint8Array) => [number, number]} blob
- * @property {(value: any) => {home: number} | {reference: [number, string, string]}} reference
+ * @property {(value: any) => {reference: [number, string]}} reference lends a value
+ * @property {(value: any) => number | undefined} home id of the Python object that a value stands for
  * @property {(value: object) => string | undefined} customName name of a registered class
  * @property {(value: any) => Uint8Array | undefined} tableStream Arrow IPC stream of a table
  * @property {(error: any) => string} stack an error's stack without Bifrost's frames
@@ -291,16 +292,22 @@ export class Encoder {
 
   /** @param {any} value anything that stays here */
   #reference(value) {
-    const found = this.outward.reference(value);
-    if ('home' in found) {
-      this.#ext(Ext.HOME, () => this.#number(found.home));
+    const home = this.outward.home(value);
+    if (home === undefined) {
+      const { reference } = this.outward.reference(value);
+      this.#ext(Ext.REFERENCE, () => this.#items(reference));
     } else {
-      this.#ext(Ext.REFERENCE, () => this.#items(found.reference));
+      this.#ext(Ext.HOME, () => this.#number(home));
     }
   }
 
   /** @param {object} value */
   #object(value) {
+    const home = this.outward.home(value); // first: the questions below would go to Python
+    if (home !== undefined) {
+      this.#ext(Ext.HOME, () => this.#number(home));
+      return;
+    }
     const proto = Object.getPrototypeOf(value);
     if (known.types && value !== this.#inside) {
       // It goes home as the registered type it came as, if it did.
@@ -618,7 +625,7 @@ export class Encoder {
     if (Array.isArray(error.errors) && !own.includes('errors')) own.push('errors'); // AggregateError
     const { cause } = error;
     this.#ext(Ext.ERROR, () => {
-      this.#byte(0x80 | (cause === undefined ? 4 : 5));
+      this.#byte(0x80 | (cause === undefined ? 5 : 6));
       const texts = { name: error.name, message: error.message, stack: this.outward.stack(error) };
       for (const [key, text] of Object.entries(texts)) {
         this.#string(key);
@@ -626,6 +633,9 @@ export class Encoder {
       }
       this.#string('properties');
       this.#entries(own, (key) => error[key]);
+      // The Python exception that it was, or this very object: so that it can come home as itself.
+      this.#string('origin');
+      this.#reference(originOf(error) ?? error);
       if (cause === undefined) return;
       this.#string('cause');
       try {

@@ -217,7 +217,12 @@ export class Memory {
       return;
     }
     this.#borrowed.delete(slot);
-    if (this.#releases.push([slot, count]) === 1) {
+    this.drop(slot, count);
+  }
+
+  /** Tell Python, soon, of holds that are dropped: of a slot, or of an object (-id). @param {number} key @param {number} count */
+  drop(key, count) {
+    if (this.#releases.push([key, count]) === 1) {
       setImmediate(() => this.release(this.#releases.splice(0))).unref();
     }
   }

@@ -4,10 +4,18 @@ import { inspect, types } from 'node:util';
 
 const PREVIEW = 200;
 
+/**
+ * @typedef {object} Entry
+ * @property {any} value
+ * @property {number} holds
+ * @property {boolean} isSeen whether Python has asked what became of it, if it is a promise
+ * @property {{reason: any} | null} rejection
+ */
+
 /** The table of what is lent. */
 export class References {
   #next = 1;
-  /** @type {Map<number, {value: any, holds: number}>} */
+  /** @type {Map<number, Entry>} */
   #byId = new Map();
   /** @type {Map<any, number>} */
   #ids = new Map();
@@ -21,18 +29,22 @@ export class References {
   /**
    * Lend a value once more.
    * @param {any} value
-   * @returns {{reference: [number, string, string]}}
+   * @returns {{reference: [number, string]}}
    */
   lend(value) {
     let id = this.#ids.get(value);
     if (id === undefined) {
       id = this.#next++;
       this.#ids.set(value, id);
-      this.#byId.set(id, { value, holds: 0 });
+      /** @type {Entry} */
+      const entry = { value, holds: 0, isSeen: false, rejection: null };
+      this.#byId.set(id, entry);
+      // That it may be rejected is Python's to handle, once it gets round to it.
+      if (types.isPromise(value)) value.catch((reason) => (entry.rejection = { reason }));
     }
-    /** @type {{holds: number}} */ (this.#byId.get(id)).holds++;
+    /** @type {Entry} */ (this.#byId.get(id)).holds++;
     this.#pending.push(id);
-    return { reference: [id, kindOf(value), preview(value)] };
+    return { reference: [id, kindOf(value)] };
   }
 
   /** The value of an id that comes home. @param {number} id */
@@ -40,6 +52,17 @@ export class References {
     const entry = this.#byId.get(id);
     if (!entry) throw new ReferenceError(`Python sent a reference (${id}) that is no longer held`);
     return entry.value;
+  }
+
+  /** Python asks what becomes of a promise. @param {any} promise */
+  see(promise) {
+    const entry = this.#byId.get(this.#ids.get(promise) ?? 0);
+    if (entry) entry.isSeen = true;
+  }
+
+  /** The id of a value that is lent. @param {any} value */
+  idOf(value) {
+    return this.#ids.get(value);
   }
 
   /** Python dropped some holds. @param {number} id @param {number} count */
@@ -50,6 +73,8 @@ export class References {
     if (entry.holds > 0) return;
     this.#byId.delete(id);
     this.#ids.delete(entry.value);
+    // Nobody asked, and nobody can any more: then it is unhandled after all.
+    if (entry.rejection && !entry.isSeen) Promise.reject(entry.rejection.reason);
   }
 
   commit() {
@@ -70,7 +95,7 @@ export function kindOf(value) {
 }
 
 /** One line that shows a value. @param {any} value */
-function preview(value) {
+export function preview(value) {
   let text;
   try {
     text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 10, maxStringLength: 80 });

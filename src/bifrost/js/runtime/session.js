@@ -9,11 +9,15 @@ import { Message } from '../protocol/messages.js';
 import { decode } from '../protocol/decoder.js';
 import { ByReference, Encoder } from '../protocol/encoder.js';
 import { ProtocolError, ShareError } from '../protocol/errors.js';
+import { OPERATIONS } from './objects.js';
+import { PythonObjects, idOf } from './python.js';
 import { References } from './references.js';
 import { tableFromStream, tableToStream } from './tables.js';
 
 const HERE = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const NO_PARENT = Buffer.alloc(4);
+/** Calls of a small function that must fit on the stack before we call Python. */
+const FRAMES = 1000;
 
 /** Thrown into a run that Python asked to stop. */
 export class Interrupted extends Error {
@@ -80,6 +84,12 @@ export class Session {
   #transport;
   #memory;
   #references = new References();
+  #python = new PythonObjects(
+    (method, ...args) => this.call(method, ...args),
+    (key, count) => this.#memory.drop(key, count),
+  );
+  /** How many of our calls to Python are waiting, with the event loop stopped. */
+  #blocked = 0;
   #encoder;
   #inward;
   #lastId = 0;
@@ -95,6 +105,8 @@ export class Session {
   #answers = new Map();
   /** Methods that Python may call. @type {Record<string, Method>} */
   methods = {};
+  /** Runs the user's code such that it can be stopped without us. @type {<T>(action: () => T) => T} */
+  contain = (action) => action();
   /** Names of JavaScript classes whose instances go to Python by value. @type {Set<string>} */
   customClasses = new Set();
 
@@ -111,6 +123,7 @@ export class Session {
       array: (value) => memory.share(value),
       blob: (data) => memory.shareBytes(data),
       reference: (value) => this.#references.lend(value),
+      home: idOf,
       customName: (value) => {
         if (!this.customClasses.size) return undefined;
         const name = value.constructor?.name;
@@ -124,6 +137,7 @@ export class Session {
       array: (parts) => memory.array(/** @type {any} */ (parts)),
       blob: (slot, nbytes) => memory.blob(slot, nbytes),
       home: (id) => this.#references.home(id),
+      reference: (id, kind) => this.#python.open(id, kind),
       table: tableFromStream,
     };
     memory.release = (releases) => this.#send(Message.RELEASE, 0, releases, false);
@@ -131,7 +145,7 @@ export class Session {
 
   /** Numbers for the leak check. */
   get counts() {
-    return { ...this.#memory.counts, references: this.#references.size };
+    return { ...this.#memory.counts, references: this.#references.size, objects: this.#python.size };
   }
 
   /** @param {Record<string, any>} facts */
@@ -186,6 +200,12 @@ export class Session {
       case Message.ERROR:
         this.#answers.set(id, { error: type === Message.ERROR, value: decode(body, this.#inward) });
         break;
+      case Message.NOTIFY: {
+        const [name, ...args] = decode(body, this.#inward);
+        if (name !== 'settle') throw new ProtocolError(`no notice ${name}`);
+        this.#python.settle(.../** @type {[number, boolean, any]} */ (args));
+        break;
+      }
       case Message.RELEASE:
         for (const [key, count] of decode(body, this.#inward)) {
           if (key < 0) this.#references.returned(-key, count);
@@ -209,6 +229,12 @@ export class Session {
     this.#owner.run(call, () => {
       try {
         const [name, ...args] = decode(body, this.#inward);
+        const operation = OPERATIONS[name];
+        if (operation) {
+          call.stopped.catch((reason) => this.#calls.has(id) && this.#fail(id, reason));
+          this.#reply(id, this.contain(() => operation(...args)));
+          return;
+        }
         const method = this.methods[name];
         if (!method) throw new ProtocolError(`no method ${name}`);
         const result = method(call, ...args);
@@ -225,6 +251,41 @@ export class Session {
         this.#fail(id, error);
       }
     });
+  }
+
+  /**
+   * Wait until a promise has settled.
+   * @param {Call} call
+   * @param {any} promise
+   */
+  settle(call, promise) {
+    if (this.#blocked) {
+      throw new Error(
+        'a promise cannot settle while JavaScript waits for this Python function to return:' +
+          ' make the function `async def`, or await the promise in JavaScript',
+      );
+    }
+    this.#references.see(promise);
+    return Promise.race([promise, call.stopped]);
+  }
+
+  /** Tell Python when a promise has settled. @param {Promise<any>} promise */
+  watch(promise) {
+    const id = this.#references.idOf(promise);
+    this.#references.see(promise);
+    promise.then(
+      (value) => this.#settled(id, true, value),
+      (reason) => this.#settled(id, false, asError(reason)),
+    );
+  }
+
+  /** @param {number | undefined} id @param {boolean} fulfilled @param {any} value */
+  #settled(id, fulfilled, value) {
+    try {
+      this.notify('settled', id, fulfilled, value);
+    } catch (error) {
+      this.notify('settled', id, false, asError(error));
+    }
   }
 
   /** @param {number} id @param {any} value */
@@ -346,6 +407,7 @@ export class Session {
    * @param {...any} args
    */
   call(name, ...args) {
+    checkStack(FRAMES);
     return this.critical.run(() => {
       const id = (this.#lastId = (this.#lastId % 0xffff_fffe) + 1);
       const owner = this.#owner.getStore();
@@ -353,16 +415,21 @@ export class Session {
       const prefix = Buffer.alloc(4);
       prefix.writeUInt32LE(parent);
       this.#send(Message.CALL, id, [name, ...args], parent !== 0, prefix);
-      for (;;) {
-        const answer = this.#answers.get(id);
-        if (answer) {
-          this.#answers.delete(id);
-          if (answer.error) throw answer.value;
-          return answer.value;
+      this.#blocked++;
+      try {
+        for (;;) {
+          const answer = this.#answers.get(id);
+          if (answer) {
+            this.#answers.delete(id);
+            if (answer.error) throw answer.value;
+            return answer.value;
+          }
+          const frame = this.#transport.receive();
+          if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
+          else this.#dispatch(frame);
         }
-        const frame = this.#transport.receive();
-        if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
-        else this.#dispatch(frame);
+      } finally {
+        this.#blocked--;
       }
     });
   }
@@ -422,6 +489,15 @@ function isWithin(path, start) {
   return path === start || (path.startsWith(start) && '.[{'.includes(path[start.length]));
 }
 
+/**
+ * Throw a RangeError now, rather than in the middle of a message.
+ * @param {number} frames
+ * @returns {number}
+ */
+function checkStack(frames) {
+  return frames === 0 ? 0 : 1 + checkStack(frames - 1);
+}
+
 /** A thrown value as an Error: it need not be one. @param {any} thrown */
 function asError(thrown) {
   if (thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]') return thrown;
@@ -452,5 +528,5 @@ export function cleanStack(error) {
 /** @param {string} line of a stack */
 const isOurs = (line) =>
   line.includes(HERE) || /^ {4}at (Session\.post \()?node:(inspector|internal\/(vm|process\/task_queues))/.test(line) ||
-  line.includes('(node:inspector:') || line.includes('(node:internal/async_local_storage') || line.includes('(node:internal/process/task_queues');
+  line === '    at <anonymous>:1:1' || line.includes('(node:inspector:') || line.includes('(node:internal/async_local_storage') || line.includes('(node:internal/process/task_queues');
 

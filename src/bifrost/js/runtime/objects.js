@@ -1,0 +1,91 @@
+/** What Python may do with the JavaScript objects that it holds. */
+
+import { types } from 'node:util';
+import { ShareError } from '../protocol/errors.js';
+import { preview } from './references.js';
+
+/** @param {any} target @param {string | number} key @returns {[boolean, any]} */
+const property = (target, key) => {
+  const object = Object(target);
+  const index = typeof key === 'number' && key < 0 && 'length' in object ? key + object.length : key;
+  return [index in object, object[index]];
+};
+
+/** @param {any} target */
+function names(target) {
+  const found = new Set();
+  for (let at = Object(target); at && at !== Object.prototype && at !== Function.prototype; at = Object.getPrototypeOf(at)) {
+    Object.getOwnPropertyNames(at).forEach((name) => found.add(name));
+  }
+  found.delete('constructor');
+  return [...found];
+}
+
+/** Number of items; null if that has no meaning. @param {any} target */
+function length(target) {
+  const n = target.length ?? target.size;
+  return Number.isInteger(n) ? n : null;
+}
+
+/** @param {any} target @param {any} item */
+function contains(target, item) {
+  if (Array.isArray(target) || ArrayBuffer.isView(target)) return /** @type {any} */ (target).includes(item);
+  if (typeof target.has === 'function') return Boolean(target.has(item));
+  return item in Object(target);
+}
+
+/** Plain data of an object. @param {any} target @param {Set<any>} [within] @returns {any} */
+function copy(target, within = new Set()) {
+  if (typeof target !== 'object' || target === null || types.isNativeError(target)) return target;
+  if (within.has(target)) throw new ShareError('$', 'an object inside itself', 'it cannot be copied');
+  const inside = new Set(within).add(target);
+  if (typeof target[Symbol.iterator] === 'function') {
+    if (types.isMap(target) || types.isSet(target) || ArrayBuffer.isView(target)) return target;
+    return Array.from(target, (item) => copy(item, inside));
+  }
+  const entries = Object.entries(target).filter(([, value]) => typeof value !== 'function');
+  return Object.fromEntries(entries.map(([key, value]) => [key, copy(value, inside)]));
+}
+
+/** The methods by the names under which Python calls them. @type {Record<string, (...args: any[]) => any>} */
+export const OPERATIONS = {
+  property,
+  assign(target, key, value) {
+    if (!Reflect.set(Object(target), key, value)) throw new TypeError(`${key} cannot be assigned`);
+  },
+  remove(target, key) {
+    if (!(key in Object(target))) throw new TypeError(`there is no property ${key}`);
+    if (!Reflect.deleteProperty(Object(target), key)) throw new TypeError(`${key} cannot be deleted`);
+  },
+  names,
+  length,
+  contains,
+  iterator(target) {
+    if (typeof target[Symbol.iterator] !== 'function') throw new TypeError(`${preview(target)} is not iterable`);
+    return target[Symbol.iterator]();
+  },
+  next(iterator) {
+    const { done, value } = iterator.next();
+    return [Boolean(done), value];
+  },
+  endIteration: (iterator) => void iterator.return?.(),
+  asyncIterator(target) {
+    const method = target[Symbol.asyncIterator] ?? target[Symbol.iterator];
+    if (typeof method !== 'function') throw new TypeError(`${preview(target)} is not an async iterable`);
+    return method.call(target);
+  },
+  async nextAsync(iterator) {
+    const { done, value } = await iterator.next();
+    return { done: Boolean(done), value };
+  },
+  call: (target, self, args) => Reflect.apply(target, self ?? undefined, args),
+  construct: (target, args) => Reflect.construct(target, args),
+  isInstance: (value, target) => value instanceof target,
+  inspect: preview,
+  copy,
+  dispose(target) {
+    const method = target[Symbol.dispose] ?? target.close ?? target.end;
+    if (typeof method !== 'function') throw new TypeError(`${preview(target)} has nothing to dispose of`);
+    method.call(target);
+  },
+};

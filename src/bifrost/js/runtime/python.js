@@ -1,0 +1,185 @@
+/** Python objects as JavaScript sees them: they stay in Python, we hold a reference. */
+
+import { inspect } from 'node:util';
+
+/** Keyword arguments of a call: `f(1, kwargs({name: 2}))`. */
+export class KeywordArguments {
+  /** @param {Record<string, any>} values */
+  constructor(values) {
+    this.values = values;
+  }
+}
+
+/** Proxy -> id of the object that it stands for. @type {WeakMap<object, number>} */
+const ids = new WeakMap();
+
+/** The id of the Python object that a value stands for, if it does. @param {any} value */
+export const idOf = (value) => ids.get(value);
+
+/** Stands for each Python object that JavaScript holds; the same one for the same object. */
+export class PythonObjects {
+  /** @type {Map<number, {proxy: WeakRef<object>, holds: number}>} */
+  #proxies = new Map();
+  /** Promises of awaitables that Python runs. @type {Map<number, {resolve: (value: any) => void, reject: (reason: any) => void}>} */
+  #settlers = new Map();
+  /** @type {Map<number, [boolean, any]>} */
+  #early = new Map();
+  /** @type {FinalizationRegistry<number>} */
+  #finalizers = new FinalizationRegistry((id) => this.#dropped(id));
+
+  /**
+   * @param {(method: string, ...args: any[]) => any} ask Python, and wait for the answer
+   * @param {(key: number, count: number) => void} release
+   */
+  constructor(ask, release) {
+    this.ask = ask;
+    this.release = release;
+  }
+
+  get size() {
+    return this.#proxies.size;
+  }
+
+  /**
+   * Python sent one of its objects.
+   * @param {number} id
+   * @param {string} kind
+   */
+  open(id, kind) {
+    const entry = this.#proxies.get(id);
+    const known = entry?.proxy.deref();
+    if (entry && known) {
+      entry.holds++;
+      return known;
+    }
+    const proxy = kind === 'awaitable' ? this.#promise(id) : this.#proxy(kind);
+    ids.set(proxy, id);
+    this.#proxies.set(id, { proxy: new WeakRef(proxy), holds: (entry?.holds ?? 0) + 1 });
+    this.#finalizers.register(proxy, id);
+    return proxy;
+  }
+
+  /** @param {number} id */
+  #dropped(id) {
+    const entry = this.#proxies.get(id);
+    if (!entry || entry.proxy.deref()) return; // a new proxy has taken its place
+    this.#proxies.delete(id);
+    this.release(-id, entry.holds);
+  }
+
+  /** @param {number} id of an awaitable */
+  #promise(id) {
+    return new Promise((resolve, reject) => {
+      this.#settlers.set(id, { resolve, reject });
+      const early = this.#early.get(id);
+      if (early) this.settle(id, ...early);
+    });
+  }
+
+  /** An awaitable is over. @param {number} id @param {boolean} succeeded @param {any} value */
+  settle(id, succeeded, value) {
+    const settler = this.#settlers.get(id);
+    if (!settler) {
+      this.#early.set(id, [succeeded, value]); // it was over before we were told of it
+      return;
+    }
+    this.#settlers.delete(id);
+    this.#early.delete(id);
+    if (succeeded) settler.resolve(value);
+    else settler.reject(value);
+  }
+
+  /** @param {string} kind @returns {object} */
+  #proxy(kind) {
+    const { ask } = this;
+    /** @type {any} */
+    const target = kind === 'function' ? function () {} : {};
+    if (kind === 'function') {
+      for (const key of ['name', 'length', 'prototype']) Reflect.deleteProperty(target, key);
+    }
+    // Asked of the target, for inspect looks behind proxies.
+    target[inspect.custom] = () => `[Python ${ask('text', proxy)}]`;
+    /** @type {any} */
+    const proxy = new Proxy(target, {
+      get(_, key) {
+        if (typeof key === 'symbol') return special(key);
+        if (kind === 'function' && key in Function.prototype) return asFunction(key);
+        const [found, value] = ask('property', proxy, asIndex(key));
+        if (!found && key === 'toString') return () => ask('primitive', proxy);
+        return found ? value : undefined;
+      },
+      set(_, key, value) {
+        if (typeof key === 'symbol') return false;
+        ask('assignProperty', proxy, asIndex(key), value);
+        return true;
+      },
+      has(_, key) {
+        return typeof key === 'symbol' ? special(key) !== undefined : ask('property', proxy, asIndex(key))[0];
+      },
+      deleteProperty(_, key) {
+        if (typeof key === 'symbol') return false;
+        ask('remove', proxy, asIndex(key));
+        return true;
+      },
+      ownKeys: () => [...ask('names', proxy), inspect.custom],
+      getOwnPropertyDescriptor(_, key) {
+        if (key === inspect.custom) return Object.getOwnPropertyDescriptor(target, key);
+        if (typeof key === 'symbol') return undefined;
+        const [found, value] = ask('property', proxy, key);
+        return found ? { value, writable: true, enumerable: true, configurable: true } : undefined;
+      },
+      apply: (_, _this, args) => call(args),
+      construct: (_, args) => call(args),
+      getPrototypeOf: () => (kind === 'function' ? Function.prototype : Object.prototype),
+    });
+    /** What every JavaScript function has. @param {string} key */
+    const asFunction = (key) => {
+      if (key === 'name') return ask('property', proxy, '__name__')[1];
+      return key === 'length' ? ask('arity', proxy) : /** @type {any} */ (Function.prototype)[key];
+    };
+    /** @param {any[]} args */
+    const call = (args) => {
+      const last = args.at(-1);
+      if (last instanceof KeywordArguments) return ask('call', proxy, args.slice(0, -1), last.values);
+      return ask('call', proxy, args, {});
+    };
+    /** @param {symbol} key @returns {any} */
+    const special = (key) => {
+      if (key === Symbol.iterator && kind === 'iterable') return () => iterate(ask, proxy);
+      if (key === Symbol.asyncIterator && kind === 'async iterable') return () => iterateAsync(ask, proxy);
+      if (key === Symbol.toPrimitive) return () => ask('primitive', proxy);
+      if (key === Symbol.dispose) return () => ask('exit', proxy);
+      return Reflect.get(target, key);
+    };
+    return proxy;
+  }
+}
+
+/** @param {string} key */
+const asIndex = (key) => (/^(0|-?[1-9]\d*)$/.test(key) ? Number(key) : key);
+
+/** @param {Function} ask @param {object} owner */
+function* iterate(ask, owner) {
+  const iterator = ask('iterator', owner);
+  let done = false;
+  try {
+    for (;;) {
+      let value;
+      [done, value] = ask('next', iterator);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!done) ask('endIteration', iterator);
+  }
+}
+
+/** @param {Function} ask @param {object} owner */
+async function* iterateAsync(ask, owner) {
+  const iterator = ask('asyncIterator', owner);
+  for (;;) {
+    const [done, value] = await ask('nextAsync', iterator);
+    if (done) return;
+    yield value;
+  }
+}
