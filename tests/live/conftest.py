@@ -10,8 +10,8 @@ import pytest
 from bifrost import Node
 from support import leaks
 
-#: Modules that keep kernels, or the `node` of the package, for several tests.
-_KEEPERS = ("test_magics", "test_readme", "test_npm", "test_cli", "test_benchmarks")
+#: Modules that keep kernels, their sockets, matplotlib's fonts or the `node` of the package.
+_KEEPERS = ("test_magics", "test_docs", "test_demo", "test_npm", "test_cli", "test_benchmarks")
 
 
 @pytest.fixture(autouse=True)

@@ -86,7 +86,7 @@ def test_arrays_that_were_dropped_wrong_or_fatal(node: Node, array: np.ndarray) 
 
 def test_one_unsendable_variable_broke_every_later_call(node: Node) -> None:
     with pytest.raises(ShareError, match=r"\$\.bad"):
-        node.run("1", {"bad": lambda: 0})
+        node.run("1", {"bad": np.array([print], object)})
     assert node.run("x = 1") == {"x": 1}
 
 
