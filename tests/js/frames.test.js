@@ -31,6 +31,7 @@ const inward = {
 const encoder = new Encoder({
   array: (value) => [0, value.byteLength, 0, '|u1', [value.byteLength], null, 1],
   blob: (data) => [0, data.length],
+  home: () => undefined,
   reference: () => ({ reference: [1, 'function', 'f'] }),
   customName: () => undefined,
   tableStream: () => undefined,

@@ -22,6 +22,7 @@ const fail = () => {
 const encoder = new Encoder({
   array: fail,
   blob: fail,
+  home: () => undefined,
   reference: fail,
   customName: () => undefined,
   tableStream: () => undefined,
