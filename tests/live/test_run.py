@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bifrost import BifrostError, JSError, KernelDied, Node, RunTimeout, ShareError
@@ -710,3 +711,28 @@ def test_user_code_cannot_break_the_bridge_by_replacing_globals(node: Node) -> N
         node.run("while (true) {}", timeout=0.1)
     assert node.run("y = x.get(1)", {"x": {1: 3}})["y"] == 3
     node.close()
+
+
+def test_a_script_may_bind_every_global_anew() -> None:
+    """As in `const { Map, Set } = require('immutable')`."""
+    with Node() as node:
+        taken = node.eval(
+            "Object.getOwnPropertyNames(globalThis).filter((name) => /^[A-Z]\\w+$/.test(name)"
+            " && Object.getOwnPropertyDescriptor(globalThis, name).configurable)"
+        )
+        # Without these the parser does not work either, nor most of npm.
+        taken = set(taken) - {"Object", "String", "BigInt"}
+        assert {"Array", "Buffer", "Error", "Map", "Promise", "Symbol"} <= taken
+        node.run("".join(f"class {name} {{}};" for name in sorted(taken)))
+        value = {"a": [1, {2: None}, {3}, np.arange(3), b"x", 2**70, 1 + 2j], "e": ValueError("v")}
+        made = node.run("back = v; f = v.a[3].shape; await null; g = (x) => h(x)", {"v": value})
+        np.testing.assert_array_equal(made["back"]["a"].pop(3), value["a"].pop(3))
+        assert made["back"] == value
+        assert made["f"] == [3]
+        assert node.eval("g(2)", {"h": lambda x: x + 1}) == 3
+        with pytest.raises(JSError, match="thrown"):
+            node.run("throw 'thrown'")
+        with pytest.raises(RunTimeout):
+            node.run("while (true) {}", timeout=0.1)
+        with pytest.raises(JSError, match="Unexpected"):
+            node.run("1 +* 2")

@@ -1,6 +1,7 @@
 /** Runs JavaScript as a console does: state persists, `await` works at the top level. */
 
 import inspector from 'node:inspector';
+import { Error, Object, String, SyntaxError, process } from '../protocol/globals.js';
 import { modulesAt } from './modules.js';
 import { IMPORT, rewrite } from './rewrite.js';
 

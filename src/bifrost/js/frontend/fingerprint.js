@@ -1,6 +1,7 @@
 /** A short text that tells whether a value has changed: in it, or anywhere inside. */
 
 import { createHash } from 'node:crypto';
+import { Buffer, Number, String, Uint8Array, WeakMap } from '../protocol/globals.js';
 import { NDArray } from '../protocol/arrays.js';
 import { Encoder } from '../protocol/encoder.js';
 import { HEADER_SIZE } from '../protocol/framing.js';

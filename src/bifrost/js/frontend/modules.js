@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import vm from 'node:vm';
+import { Map, Object, String, process } from '../protocol/globals.js';
 
 /** A longer path to the root folder each time it is repeated. */
 const ROOT = '/proc/self/root';

@@ -7,6 +7,7 @@
  */
 
 import { parse } from 'acorn';
+import { Array, JSON, Map, Set } from '../protocol/globals.js';
 
 /** The name under which the evaluator offers dynamic import. */
 export const IMPORT = '__bifrost_import__';
@@ -73,6 +74,7 @@ function tryParse(source, complain = () => {}) {
       allowHashBang: true,
     });
   } catch (error) {
+    if (!(/** @type {any} */ (error).loc)) throw error; // the parser itself failed
     complain(error);
     return undefined;
   }

@@ -6,6 +6,7 @@
  * The first touch makes it an ordinary property (and fast) until the run is over.
  */
 
+import { Array, ArrayBuffer, Map, Object, Reflect, Set, Symbol, WeakSet } from '../protocol/globals.js';
 import { NDArray } from '../protocol/arrays.js';
 import { ShareError } from '../protocol/errors.js';
 import { idOf } from '../runtime/python.js';

@@ -1,6 +1,11 @@
 /** NumPy arrays in JavaScript: a typed array over shared memory, with a shape. */
 
 import { inspect } from 'node:util';
+import {
+  Array, ArrayBuffer, BigInt, BigInt64Array, BigUint64Array, Boolean, Buffer, Float32Array, Float64Array,
+  Int16Array, Int32Array, Int8Array, Map, Math, Number, Object, RangeError, String, Symbol, TypeError,
+  Uint16Array, Uint32Array, Uint8Array, Uint8ClampedArray,
+} from './globals.js';
 import { ProtocolError } from './errors.js';
 import { Complex } from './types.js';
 

@@ -1,6 +1,9 @@
 /** Bytes to values: the reverse of encoder.js, and of Python's `codec.py`. */
 
 import { inspect } from 'node:util';
+import {
+  Array, BigInt, Buffer, Date, Error, JSON, Map, Number, Object, RangeError, RegExp, Set, String,
+} from './globals.js';
 import { ProtocolError, PythonError, ShareError } from './errors.js';
 import { Ext } from './messages.js';
 import { remember } from './origins.js';

@@ -4,6 +4,10 @@
  */
 
 import { inspect, types } from 'node:util';
+import {
+  Array, ArrayBuffer, BigInt, Buffer, Error, Float64Array, JSON, Map, Math, Number, Object, RangeError, Set,
+  String, Symbol, Uint8Array,
+} from './globals.js';
 import { NDArray } from './arrays.js';
 import { ShareError } from './errors.js';
 import { HEADER_SIZE } from './framing.js';

@@ -1,5 +1,7 @@
 /** The errors that are Bifrost's own on the JavaScript side. */
 
+import { Error, Object, TypeError } from './globals.js';
+
 /** The bytes from the other side are not what docs/protocol.md allows. */
 export class ProtocolError extends Error {
   name = 'ProtocolError';

@@ -4,6 +4,7 @@
  * the bytes may arrive split anywhere.
  */
 
+import { Buffer, Math, Object } from './globals.js';
 import { ProtocolError } from './errors.js';
 import { Message } from './messages.js';
 

@@ -3,6 +3,8 @@
  * `protocol/messages.py` holds the same names with the same numbers; a test compares the two.
  */
 
+import { Object } from './globals.js';
+
 export const VERSION = 1;
 
 /** What a frame is. Its id pairs a RESULT or an ERROR with its CALL. */

@@ -3,6 +3,8 @@
  * microseconds of a datetime, the registered Python type of a plain object.
  */
 
+import { WeakMap } from './globals.js';
+
 /** @type {WeakMap<object, any>} */
 const origins = new WeakMap();
 

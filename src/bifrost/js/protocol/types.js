@@ -1,6 +1,7 @@
 /** Python's number-like types that JavaScript has no match for. They go home as what they were. */
 
 import { inspect } from 'node:util';
+import { Math, Number, Object, RangeError, String, SyntaxError } from './globals.js';
 
 /** A `decimal.Decimal`: exact text; as a number (`+d`, `d < 1`) it is rounded to a double. */
 export class Decimal {

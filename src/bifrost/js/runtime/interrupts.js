@@ -9,6 +9,7 @@
 
 import inspector from 'node:inspector';
 import { Worker } from 'node:worker_threads';
+import { Error, Object, String, URL, process, setImmediate } from '../protocol/globals.js';
 import { Interrupted } from './session.js';
 
 const NAME = '__bifrost_interrupt__';

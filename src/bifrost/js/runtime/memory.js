@@ -8,6 +8,10 @@
 import fs from 'node:fs';
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import {
+  ArrayBuffer, Buffer, DataView, FinalizationRegistry, JSON, Map, Math, Number, RangeError, Symbol, Uint8Array,
+  WeakMap, WeakRef, setImmediate,
+} from '../protocol/globals.js';
 import { ArrayKind } from '../protocol/messages.js';
 import { DType, NDArray, WIRE_OF_CLASS } from '../protocol/arrays.js';
 import { ProtocolError, ShareError } from '../protocol/errors.js';

@@ -1,6 +1,9 @@
 /** What Python may do with the JavaScript objects that it holds. */
 
 import { types } from 'node:util';
+import {
+  Array, ArrayBuffer, Boolean, Function, Number, Object, Reflect, Set, Symbol, TypeError,
+} from '../protocol/globals.js';
 import { ShareError } from '../protocol/errors.js';
 import { preview } from './references.js';
 

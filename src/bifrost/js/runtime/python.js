@@ -1,6 +1,9 @@
 /** Python objects as JavaScript sees them: they stay in Python, we hold a reference. */
 
 import { inspect } from 'node:util';
+import {
+  FinalizationRegistry, Function, Map, Number, Object, Promise, Proxy, Reflect, Symbol, WeakMap, WeakRef,
+} from '../protocol/globals.js';
 
 /** Keyword arguments of a call: `f(1, kwargs({name: 2}))`. */
 export class KeywordArguments {

@@ -1,6 +1,7 @@
 /** JavaScript objects that Python holds: they stay here, alive, until Python lets go. */
 
 import { inspect, types } from 'node:util';
+import { Map, Promise, ReferenceError, String, Symbol } from '../protocol/globals.js';
 
 const PREVIEW = 200;
 

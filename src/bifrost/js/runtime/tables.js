@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { Array, process } from '../protocol/globals.js';
 import { ShareError } from '../protocol/errors.js';
 
 /** @returns {any} */

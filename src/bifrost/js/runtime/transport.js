@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import net from 'node:net';
+import { Atomics, Buffer, Int32Array, SharedArrayBuffer, setImmediate } from '../protocol/globals.js';
 import { FrameReader } from '../protocol/framing.js';
 
 const CHUNK = 2 ** 16;
