@@ -1,15 +1,15 @@
 """The shared arrays of one session: which array is which slot, and who still holds it.
 
-An array in the arena is shared as it lies. Any other one is *mirrored*: copied into a
-slot of its own, copied again before each run (Python may have changed it) and back after
-it (JavaScript may have). Reference counts travel like those of objects: each time a slot
-is sent its receiver holds it once more, and a RELEASE says how many holds it drops.
+An array in the arena is shared as it lies, any other one through a mirror. Reference
+counts travel like those of objects: each time a slot is sent its receiver holds it once
+more, and a RELEASE says how many holds it drops.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,85 +18,16 @@ import numpy as np
 from ..errors import BifrostError, ProtocolError
 from ..protocol.arrays import Descriptor, dtype_to_wire, is_viewable, native, view
 from ..protocol.messages import ArrayKind
-from .arena import Arena, arena
+from .arena import arena
+from .mirrors import Mirror, Mirrors
 
-_CHUNK = 1 << 20
-
-
-class Mirror:
-    """A slot that follows an array living elsewhere in Python's memory."""
-
-    __slots__ = ("array", "copy", "original", "slot")
-
-    def __init__(self, array: np.ndarray[Any, Any], slot: int, memory: Arena) -> None:
-        self.array = weakref.ref(array)
-        self.slot = slot
-        self.copy = np.frombuffer(
-            memory.exporter(slot, array.nbytes), native(array.dtype), array.size
-        ).reshape(array.shape)
-        #: What JavaScript was given, kept only where something else shows the same memory.
-        self.original: np.ndarray[Any, Any] | None = None
-
-    def fits(self, array: np.ndarray[Any, Any]) -> bool:
-        """Whether this is the mirror of an array as it is now: its shape and dtype can be set."""
-        same_kind = self.copy.shape == array.shape and self.copy.dtype == native(array.dtype)
-        return same_kind and self.array() is array
-
-    def remember(self) -> None:
-        """From now on, tell JavaScript's changes from those that Python's memory had meanwhile."""
-        if self.original is None:
-            self.original = self.copy.copy()
-
-    def push(self) -> None:
-        array = self.array()
-        if array is not None:
-            np.copyto(self.copy, array)
-            if self.original is not None:
-                np.copyto(self.original, array)
-
-    def pull(self) -> np.ndarray[Any, Any] | None:
-        """Bring JavaScript's changes home; return the array if it refuses them."""
-        array = self.array()
-        if array is None or array.shape != self.copy.shape:
-            return None
-        changed: Any = True
-        if self.original is not None:
-            # Bits are compared: a NaN does not equal itself.
-            size = self.copy.dtype.itemsize
-            differing = _bytes(self.copy) != _bytes(self.original)
-            changed = differing.reshape(-1, size).any(axis=1).reshape(self.copy.shape)
-            if not changed.any():
-                return None
-        elif _same(array, self.copy):
-            return None
-        if not array.flags.writeable:
-            return array
-        np.copyto(array, self.copy, where=changed)
-        if self.original is not None:
-            np.copyto(self.original, self.copy)
-        return None
+Place = tuple[Any, ...]
 
 
-def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The memory of a contiguous array."""
-    return np.asarray(array).reshape(-1).view(np.uint8)
-
-
-def _same(array: np.ndarray[Any, Any], copy: np.ndarray[Any, Any]) -> bool:
-    """Whether two arrays hold the same bits."""
-    if not (array.flags.c_contiguous and array.dtype == copy.dtype):
-        array = np.ascontiguousarray(array, copy.dtype)
-    left, right = _bytes(array), _bytes(copy)
-    return all(
-        np.array_equal(left[start : start + _CHUNK], right[start : start + _CHUNK])
-        for start in range(0, left.size, _CHUNK)
-    )
-
-
-def _key(descriptor: Descriptor) -> tuple[Any, ...]:
+def _place(descriptor: Descriptor) -> Place:
     """What tells the arrays of one slot apart."""
     _, _, start, wire, shape, strides, _ = descriptor
-    return (descriptor.slot, start, str(wire), *shape, str(strides))
+    return (start, str(wire), *shape, str(strides))
 
 
 class Memory:
@@ -108,17 +39,19 @@ class Memory:
         self._ended = False
         # Slots of Python's own that the peer holds -> number of holds.
         self._lent: dict[int, int] = {}
-        self._mirrors: dict[int, Mirror] = {}  # by slot
-        self._mirror_of: dict[int, int] = {}  # id(array) -> slot
-        # The array object last seen for a place in a slot, to bring the same one home.
-        self._senders: dict[tuple[Any, ...], weakref.ref[np.ndarray[Any, Any]]] = {}
+        self._mirrors = Mirrors()
+        # The array object last seen for each place in a slot, to bring the same one home.
+        self._senders: dict[int, dict[Place, weakref.ref[np.ndarray[Any, Any]]]] = defaultdict(dict)
         # Slots of the peer that Python holds -> (holds, buffer).
         self._borrowed: dict[int, list[Any]] = {}
         self._typed: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = (
             weakref.WeakValueDictionary()
         )
         self._pending: list[int] = []
-        self._running = 0  # runs that JavaScript is in: its side of a mirror may be the newer
+        # Runs that JavaScript is in: its side of a mirror may be the newer.
+        self._running = 0
+        self._counting = threading.Lock()
+        self._is_pushed = False  # the mirrors are as Python's arrays, and JavaScript does not run
         self._dropped: deque[int] = deque()
         #: Called, from wherever the garbage collector runs, when there is something to release.
         self.on_drop: Callable[[], None] = lambda: None
@@ -154,7 +87,7 @@ class Memory:
         else:
             slot, nbytes, start, strides = self._mirror(array), array.nbytes, 0, None
         descriptor = Descriptor(slot, nbytes, start, wire, shape, strides, kind)
-        self._senders[_key(descriptor)] = weakref.ref(array)
+        self._senders[slot][_place(descriptor)] = weakref.ref(array)
         return descriptor
 
     def _locate(self, array: np.ndarray[Any, Any]) -> tuple[int, int, int] | None:
@@ -182,36 +115,31 @@ class Memory:
         self._pending.append(slot)
 
     def _mirror(self, array: np.ndarray[Any, Any]) -> int:
-        slot = self._mirror_of.get(id(array))
-        mirror = self._mirrors.get(slot) if slot is not None else None
-        if mirror is not None and mirror.fits(array):
-            if self._running:
-                mirror.pull()  # JavaScript may have changed it a moment ago
-            else:
-                mirror.push()
-            self._lend(mirror.slot)
-            return mirror.slot
+        known = self._mirrors.of(array)
+        if known is not None:
+            if not self._is_pushed:
+                self._update(known)
+            self._lend(known.slot)
+            return known.slot
         slot = self._arena.allocate(array.nbytes)
         mirror = Mirror(array, slot, self._arena)
-        overlapping = [
-            other
-            for other in self._mirrors.values()
-            if (target := other.array()) is not None and np.may_share_memory(target, array)
-        ]
+        overlapping = self._mirrors.overlapping(array)
         for other in overlapping:
-            if self._running:
-                other.pull()
-            else:
-                other.push()
+            self._update(other)
             other.remember()
         mirror.push()
         if overlapping or self._arena.locate(array) is not None:
             mirror.remember()
-        self._mirrors[slot] = mirror
-        self._mirror_of[id(array)] = slot
+        self._mirrors.add(mirror)
         self._lend(slot)
         self._arena.release(slot)  # from here on the peer's hold keeps it
         return slot
+
+    def _update(self, mirror: Mirror) -> None:
+        if self._running:
+            mirror.pull()  # JavaScript may have changed it a moment ago
+        else:
+            mirror.push()
 
     def share_bytes(self, data: bytes | memoryview) -> tuple[int, int]:
         """Lay bytes into a slot that the peer alone holds."""
@@ -225,6 +153,7 @@ class Memory:
     def commit(self) -> None:
         """What was shared since the last commit has been sent."""
         self._pending.clear()
+        self._is_pushed = False
 
     def undo(self) -> None:
         """What was shared since the last commit will not be sent."""
@@ -247,24 +176,21 @@ class Memory:
         if self._lent[slot]:
             return
         del self._lent[slot]
-        mirror = self._mirrors.pop(slot, None)
-        if mirror is not None:
-            self._mirror_of = {key: at for key, at in self._mirror_of.items() if at != slot}
-        self._forget(slot)
+        self._mirrors.drop(slot)
+        self._senders.pop(slot, None)
         self._arena.release(slot)
-
-    def _forget(self, slot: int) -> None:
-        for key in [key for key in self._senders if key[0] == slot]:
-            del self._senders[key]
 
     # -- keeping mirrors alike
 
     def push_mirrors(self) -> None:
         """Before JavaScript runs: let it see what Python changed."""
-        if not self._running:  # else what is there may be the work of another thread's run
-            for mirror in list(self._mirrors.values()):
-                mirror.push()
-        self._running += 1
+        with self._counting:
+            is_first = self._running == 0
+            self._running += 1
+            if is_first:  # else what is there may be the work of another thread's run
+                for mirror in self._mirrors.all():
+                    mirror.push()
+                self._is_pushed = True
 
     def pull_mirrors(self) -> None:
         """After JavaScript ran: let Python see what it changed.
@@ -272,9 +198,10 @@ class Memory:
         Raises:
             BifrostError: it changed an array that is read-only in Python.
         """
-        self._running -= 1
-        mirrors = list(self._mirrors.values())
-        refused = [array for mirror in mirrors if (array := mirror.pull()) is not None]
+        with self._counting:
+            self._running -= 1
+            mirrors = self._mirrors.all()
+            refused = [array for mirror in mirrors if (array := mirror.pull()) is not None]
         if refused:
             shapes = ", ".join(f"{array.dtype} {array.shape}" for array in refused)
             raise BifrostError(
@@ -296,21 +223,22 @@ class Memory:
         if slot in self._lent:
             return self._home(descriptor)
         buffer = self._borrow(slot, nbytes)
-        key = _key(descriptor)
-        known = self._senders.get(key)
-        array = known() if known is not None else None
+        array = self._known(descriptor)
         if array is not None:
             return array
         array = view(descriptor, buffer)
-        self._senders[key] = weakref.ref(array)
+        self._senders[slot][_place(descriptor)] = weakref.ref(array)
         if descriptor.kind == ArrayKind.TYPED_ARRAY:
             self._typed[id(array)] = array
         return array
 
+    def _known(self, descriptor: Descriptor) -> np.ndarray[Any, Any] | None:
+        reference = self._senders.get(descriptor.slot, {}).get(_place(descriptor))
+        return reference() if reference is not None else None
+
     def _home(self, descriptor: Descriptor) -> np.ndarray[Any, Any]:
         """One of Python's own arrays comes home: the same object, if it still lives."""
-        known = self._senders.get(_key(descriptor))
-        array = known() if known is not None else None
+        array = self._known(descriptor)
         if array is not None:
             return array
         slot, nbytes = descriptor.slot, descriptor.nbytes
@@ -361,7 +289,7 @@ class Memory:
             held = self._borrowed.get(slot)
             if held is not None and held[1]() is None:
                 del self._borrowed[slot]
-                self._forget(slot)
+                self._senders.pop(slot, None)
                 out.append((slot, held[0]))
         return out
 
