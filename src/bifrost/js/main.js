@@ -9,7 +9,8 @@ import { Complex, Decimal, Duration } from './protocol/types.js';
 import { Critical, listen } from './runtime/interrupts.js';
 import { Memory } from './runtime/memory.js';
 import { Outcome, Session, cleanStack } from './runtime/session.js';
-import { KeywordArguments } from './runtime/python.js';
+import { KeywordArguments, idOf } from './runtime/python.js';
+import { streamOver } from './runtime/streams.js';
 import { Transport, takeOver } from './runtime/transport.js';
 import { Evaluator } from './frontend/evaluator.js';
 import { isShown } from './frontend/rewrite.js';
@@ -59,6 +60,8 @@ Object.defineProperty(globalThis, 'console', {
   python: (name) => session.call('import', name),
   /** Keyword arguments of a call to Python: `f(1, kwargs({key: 2}))`. @param {Record<string, any>} values */
   kwargs: (values) => new KeywordArguments(values),
+  /** A Node stream over a Python file object, or over anything that can be iterated. @param {any} source */
+  stream: (source) => streamOver((name, ...args) => session.call(name, ...args), source, idOf(source) !== undefined),
   /**
    * A new array of zeros that Python sees without a copy.
    * @param {number | number[]} shape
@@ -118,7 +121,7 @@ session.methods = {
     session.customClasses.add(name);
   },
   settle: (call, promise) => session.settle(call, promise),
-  watch: (_call, promise) => session.watch(promise),
+  step: (call, iterator, verb, args) => session.step(call, iterator, verb, args),
   require: (_call, name, cwd) => {
     evaluator.enter(cwd);
     return evaluator.contain(() => /** @type {any} */ (globalThis).require(name));

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import importlib
 import inspect
 import operator
-import threading
+import types
 from collections.abc import Callable
 from typing import Any, Final
+
+from . import streams
 
 _END: Final = object()
 
@@ -70,16 +71,35 @@ def _arity(target: Any) -> int:
     return sum(p.kind in positional and p.default is p.empty for p in parameters)
 
 
-def _next(iterator: Any) -> tuple[bool, Any]:
-    value = next(iterator, _END)
-    return (True, None) if value is _END else (False, value)
+def _call(target: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Call a function. As in JavaScript, arguments that it does not take are dropped."""
+    if arguments:
+        most = _most_arguments(target, len(arguments))
+        if len(arguments) > most:
+            del arguments[most:]
+    return target(*arguments, **options)
 
 
-async def _next_async(iterator: Any) -> tuple[bool, Any]:
+def _most_arguments(target: Any, count: int) -> int:
+    """How many of `count` positional arguments a callable takes."""
+    bound = 0
+    function = target
+    if type(function) is types.MethodType:
+        function, bound = function.__func__, 1
+    if type(function) is types.FunctionType:
+        code = function.__code__
+        if code.co_flags & inspect.CO_VARARGS or hasattr(function, "__wrapped__"):
+            return count
+        return code.co_argcount - bound
+    if count < 2:
+        return count  # looking at the signature takes longer than the call
     try:
-        return False, await anext(iterator)
-    except StopAsyncIteration:
-        return True, None
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return count
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return count
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 def _import(name: str) -> Any:
@@ -88,7 +108,7 @@ def _import(name: str) -> Any:
 
 #: The methods by the names under which JavaScript calls them.
 METHODS: Final[dict[str, Callable[..., Any]]] = {
-    "call": lambda target, arguments, options: target(*arguments, **options),
+    "call": _call,
     "property": _get,
     "assignProperty": _set,
     "remove": _delete,
@@ -97,56 +117,14 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
     "text": repr,
     "primitive": str,
     "iterator": iter,
-    "next": _next,
-    "endIteration": lambda iterator: getattr(iterator, "close", lambda: None)(),
+    "step": streams.step,
     "asyncIterator": operator.methodcaller("__aiter__"),
-    "nextAsync": _next_async,
+    "stepAsync": streams.step_async,
+    "fileFacts": streams.file_facts,
+    "read": streams.read,
+    "write": streams.write,
+    "flush": streams.flush,
     "enter": operator.methodcaller("__enter__"),
     "exit": lambda target: target.__exit__(None, None, None),
     "import": _import,
 }
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        loop.close()
-
-
-class Background:
-    """An event loop in a thread of its own, for the coroutines that JavaScript starts."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def start(self, awaitable: Any, done: Callable[[bool, Any], None]) -> None:
-        """Run an awaitable; call `done(succeeded, value or exception)` when it is over."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=_run, args=(self._loop,), name="bifrost-asyncio", daemon=True
-                ).start()
-
-        async def run() -> None:
-            try:
-                value = await awaitable
-            except BaseException as error:  # noqa: BLE001 - whatever it is, JavaScript gets it
-                done(False, error)
-            else:
-                done(True, value)
-
-        asyncio.run_coroutine_threadsafe(run(), self._loop)
-
-    def stop(self) -> None:
-        """Cancel what runs, and end the thread."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)

@@ -6,10 +6,12 @@ again (``===``). An object lives as long as somebody on either side holds it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from .coroutines import eventually
+from .streams import JSAsyncIterator, JSIterator
 
 if TYPE_CHECKING:
     from .session import Session
@@ -96,10 +98,10 @@ class JSObject:
         return bool(self._ask("contains", self, item))
 
     def __iter__(self) -> Iterator[Any]:
-        return _iterate(self, self._ask("iterator", self))
+        return JSIterator(self._bifrost_session, self)
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return _iterate_async(self, self._ask("asyncIterator", self))
+        return JSAsyncIterator(self._bifrost_session, self)
 
     # -- conversions and protocols
 
@@ -121,27 +123,6 @@ class JSObject:
         trace: TracebackType | None,
     ) -> None:
         self._ask("dispose", self)
-
-
-def _iterate(owner: JSObject, iterator: JSObject) -> Iterator[Any]:
-    done = False
-    try:
-        while True:
-            done, value = owner._ask("next", iterator)
-            if done:
-                return
-            yield value
-    finally:
-        if not done and owner._bifrost_session.dead is None:
-            owner._ask("endIteration", iterator)
-
-
-async def _iterate_async(owner: JSObject, iterator: JSObject) -> AsyncIterator[Any]:
-    while True:
-        step = await owner._ask("nextAsync", iterator)
-        if step["done"]:
-            return
-        yield step["value"]
 
 
 class JSFunction(JSObject):
@@ -216,21 +197,7 @@ class JSPromise(JSObject):
         return self._ask("settle", self, timeout=timeout)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-
-        def settle(ok: bool, value: Any) -> None:
-            if future.done():
-                return
-            if ok:
-                future.set_result(value)
-            else:
-                future.set_exception(value)
-
-        self._bifrost_session.when_settled(
-            self, lambda ok, value: loop.call_soon_threadsafe(settle, ok, value)
-        )
-        return future.__await__()
+        return eventually(self._bifrost_session, "settle", self).__await__()
 
 
 def _list(arguments: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:

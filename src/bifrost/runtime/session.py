@@ -17,15 +17,17 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from ..errors import KernelDied, ProtocolError, RunTimeout, ShareError
 from ..protocol.codec import Codec
 from ..protocol.framing import FrameReader, pack
 from ..protocol.messages import VERSION, Message
+from .coroutines import Coroutines
 from .exchange import Exchange, Registry
-from .host import METHODS, Background
+from .host import METHODS
 from .interrupts import CtrlC
 from .kernel import Kernel, Settings
 from .memory import Memory
@@ -44,6 +46,8 @@ _READ_SIZE: Final = 1 << 18
 _FRAMES: Final = 80
 
 _NO_PARENT: Final = bytes(4)
+#: In its place: no thread waits for the answer, which comes among the events.
+_UNAWAITED: Final = b"\xff" * 4
 
 Frame = tuple[Message, int, bytes]
 Settled = Callable[[bool, Any], object]
@@ -90,14 +94,18 @@ class Session:
         self._callers = 0
         self._watcher_rests = False
         self._spin = _SPIN
+        self._serving = threading.local()  # the call that each thread is answering, if any
         self._death: KernelDied | None = None
         self._ending = threading.RLock()  # the garbage collector may close while we end
         self._is_ending = False
         self._is_farewell = False
-        # Promises that coroutines wait for: id -> (the proxy, which keeps it alive; who waits).
-        self._settling: dict[int, tuple[JSObject, list[Settled]]] = {}
-        self._background = Background()
-        # What no thread waits for is run, one after the other, in a thread of its own.
+        # Calls that no thread waits for: id -> who is to be told of the result.
+        self._later: dict[int, Settled] = {}
+        # Iterators that were left early: (what was iterated over, the iterator).
+        self._abandoned: deque[tuple[JSObject, JSObject]] = deque()
+        #: Where coroutines run that JavaScript starts, and what no thread waits for.
+        self.coroutines = Coroutines()
+        # Without an event loop for it, the latter is run one after the other in a thread.
         self._tasks: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
 
@@ -170,20 +178,21 @@ class Session:
             The value, and the RunTimeout or KeyboardInterrupt that is to be raised.
         """
         _check_stack()
+        if self._abandoned:
+            self._end_abandoned()
         waiter = _Waiter()
+        parent = getattr(self._serving, "parent", _NO_PARENT)
         with CtrlC(lambda: self._interrupt(waiter), self._kernel.kill) as ctrl_c:
             with self._values:
                 body = self._codec.encode([method, *arguments])
             ctrl_c.direct = False
             with self._sending:
-                waiter.id = self._last_id = (
-                    self._last_id % 0xFFFF_FFFF + 1
-                )  # in the order of sending: Node relies on it
+                waiter.id = self._next_id()
                 self._waiters[waiter.id] = waiter
                 if ctrl_c.error is not None:
                     self._interrupt(waiter)  # it came too early for the handler to do this
                 try:
-                    self._write(pack(Message.CALL, waiter.id, _NO_PARENT + body))
+                    self._write(pack(Message.CALL, waiter.id, parent + body))
                 except BaseException:
                     del self._waiters[waiter.id]
                     raise
@@ -208,21 +217,69 @@ class Session:
 
     # -- promises and coroutines
 
-    def when_settled(self, promise: JSObject, callback: Settled) -> None:
-        """Have `callback(fulfilled, value or exception)` called when a promise has settled."""
-        with self._counting:
-            entry = self._settling.get(promise._bifrost_id)
-            if entry is not None:
-                entry[1].append(callback)
-                return
-            self._settling[promise._bifrost_id] = (promise, [callback])
-        self.call("watch", promise)
+    def later(self, done: Settled, method: str, *arguments: Any) -> Callable[[], None]:
+        """Call a method, and have `done(succeeded, result or exception)` called afterwards.
 
-    def _settled(self, ident: int, fulfilled: bool, value: Any) -> None:
-        with self._counting:
-            _, callbacks = self._settling.pop(ident, (None, []))
-        for callback in callbacks:
-            callback(fulfilled, value)
+        Returns:
+            Says, when called, that nobody is interested in it any more.
+
+        Raises:
+            ShareError, KernelDied: it could not be called.
+        """
+        _check_stack()
+        with CtrlC(lambda: None, self._kernel.kill) as ctrl_c:
+            with self._values:
+                body = self._codec.encode([method, *arguments])
+            ctrl_c.direct = False
+            with self._turn_to_send():
+                ident = self._next_id()
+                self._later[ident] = done
+                try:
+                    self._write(pack(Message.CALL, ident, _UNAWAITED + body))
+                except BaseException:
+                    self._later.pop(ident, None)
+                    raise
+        if ctrl_c.error is not None:
+            raise ctrl_c.error
+
+        def forget() -> None:
+            if self._later.pop(ident, None) is not None and self._death is None:
+                with contextlib.suppress(KernelDied):
+                    self.notify("forget", ident)
+
+        return forget
+
+    def leave(self, source: JSObject, iterator: JSObject) -> None:
+        """End an iterator that was left early. Safe inside the garbage collector."""
+        if self._death is None:
+            self._abandoned.append((source, iterator))
+            self._wake()
+
+    def _end_abandoned(self) -> None:
+        def done(succeeded: bool, value: Any) -> None:
+            if not succeeded and not isinstance(value, KernelDied):
+                traceback.print_exception(value)  # who left the iterator has gone on
+
+        with contextlib.suppress(IndexError, KernelDied):
+            while True:
+                self.later(done, "abandon", *self._abandoned.popleft())
+
+    def _next_id(self) -> int:
+        """A new call's id. The caller holds `_sending`: Node relies on their order."""
+        self._last_id = self._last_id % 0xFFFF_FFFF + 1
+        return self._last_id
+
+    def _done(self, frame: Frame) -> None:
+        """A call that no thread waits for has been answered."""
+        kind, ident, body = frame
+        callback = self._later.pop(ident, None)
+        succeeded = kind is Message.RESULT
+        try:
+            value = self._decode(body)
+        except Exception as error:  # noqa: BLE001 - who called gets it
+            succeeded, value = False, error
+        if callback is not None:
+            callback(succeeded, value)
 
     def _await(self, ident: int, awaitable: Any) -> None:
         """JavaScript was given an awaitable: run it, and settle the promise it has there."""
@@ -234,7 +291,7 @@ class Session:
                 except ShareError as error:
                     self.notify("settle", ident, False, error)
 
-        self._background.start(awaitable, done)
+        self.coroutines.start(awaitable, done)
 
     def _decode(self, body: bytes) -> Any:
         with self._values:
@@ -282,6 +339,7 @@ class Session:
                 if frame is not None and frame[0] is not Message.CALL:
                     return frame, stopped
                 failure = self._serve(frame, ctrl_c) if frame is not None else None
+                self.coroutines.run_stranded()
             except (KernelDied, ProtocolError):
                 raise
             except BaseException as error:
@@ -486,6 +544,11 @@ class Session:
                 self._promote()
 
     def _send(self, frame: bytes) -> None:
+        with self._turn_to_send():
+            self._write(frame)
+
+    @contextlib.contextmanager
+    def _turn_to_send(self) -> Iterator[None]:
         if threading.current_thread() is self._watcher:
             # Who is sending may wait for Node, and Node for the watcher to read.
             while not self._sending.acquire(timeout=0.01):
@@ -493,7 +556,7 @@ class Session:
         else:
             self._sending.acquire()
         try:
-            self._write(frame)
+            yield
         finally:
             self._sending.release()
 
@@ -505,6 +568,8 @@ class Session:
         """
         _, ident, body = frame
         outgoing = None
+        outer = getattr(self._serving, "parent", _NO_PARENT)
+        self._serving.parent = ident.to_bytes(4, "little")
         try:
             method, *arguments = self._decode(body[4:])
             if ctrl_c is not None:
@@ -524,6 +589,8 @@ class Session:
             if not isinstance(error, Exception):
                 outgoing = error
             reply = pack(Message.ERROR, ident, self._encode_error(error))
+        finally:
+            self._serving.parent = outer
         self._send(reply)
         return outgoing
 
@@ -575,6 +642,7 @@ class Session:
                 if fd == self._wake_read:
                     with contextlib.suppress(BlockingIOError):
                         os.read(fd, 4096)
+                    self._end_abandoned()
                     self._send_releases()
                 elif fd == kernel.events:
                     self._read_events()
@@ -623,6 +691,11 @@ class Session:
                     else:
                         self.exchange.memory.returned(key, count)
             return
+        if kind in (Message.RESULT, Message.ERROR) and not self.exchange.runs_user_code:
+            self._done(frame)
+            return
+        if kind is Message.CALL and self.coroutines.submit(lambda: self._do(frame)):
+            return
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name="bifrost-worker", daemon=True)
             self._worker.start()
@@ -630,22 +703,21 @@ class Session:
 
     def _work(self) -> None:
         while (frame := self._tasks.get()) is not None:
-            try:
-                self._do(frame)
-            except KernelDied:
-                return
-            except Exception:  # noqa: BLE001 - nobody waits for it
-                traceback.print_exc()
+            self._do(frame)
 
     def _do(self, frame: Frame) -> None:
-        if frame[0] is Message.CALL:
-            self._serve(frame, None)
-            return
-        method, *arguments = self._decode(frame[2])
-        if method == "settled":
-            self._settled(*arguments)
-        else:
-            self._host.serve(method, arguments)
+        try:
+            if frame[0] is Message.CALL:
+                self._serve(frame, None)
+            elif frame[0] is Message.NOTIFY:
+                method, *arguments = self._decode(frame[2])
+                self._host.serve(method, arguments)
+            else:
+                self._done(frame)
+        except KernelDied:
+            pass
+        except Exception:  # noqa: BLE001 - nobody waits for it
+            traceback.print_exc()
 
     def _send_releases(self) -> None:
         with self._values:
@@ -678,12 +750,10 @@ class Session:
         for waiter in list(self._waiters.values()):
             waiter.mail.put(None)
         self._tasks.put(None)
-        self._background.stop()
-        with self._counting:
-            settling, self._settling = self._settling, {}
-        for _, callbacks in settling.values():
-            for callback in callbacks:
-                callback(False, self._death)
+        self.coroutines.stop()
+        while self._later:
+            with contextlib.suppress(KeyError):
+                self._later.popitem()[1](False, self._death)
         self._wake()
 
     def close(self, *, gently: bool = True) -> None:

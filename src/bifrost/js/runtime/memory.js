@@ -23,6 +23,10 @@ const ALIGNMENT = 64;
 const PAGE = 4096;
 /** V8 does not count shared memory as its own, and keeps what a WeakRef was asked for: ask it to collect. */
 const UNCOLLECTED = 2 ** 28;
+/** Bytes up to this length are copied out of Python's slots. */
+const COPIED = 2 ** 20;
+/** Releases may wait for the event loop's next turn until there are so many. */
+const RELEASES = 64;
 
 /** The size class of a slot; the same steps as in Python's `arena.slot_size`. @param {number} nbytes */
 function slotSize(nbytes) {
@@ -208,6 +212,13 @@ export class Memory {
 
   /** Bytes that Python handed over. @param {number} slot @param {number} nbytes */
   blob(slot, nbytes) {
+    if (nbytes <= COPIED && !this.#isOurs(slot)) {
+      // A copy is cheap, and the slot is free again at once: a stream brings many.
+      const bytes = Buffer.allocUnsafeSlow(nbytes);
+      this.#read(slot, bytes.buffer);
+      this.drop(slot, 1);
+      return bytes;
+    }
     return Buffer.from(this.#receive(slot, nbytes), 0, nbytes);
   }
 
@@ -226,8 +237,10 @@ export class Memory {
 
   /** Tell Python, soon, of holds that are dropped: of a slot, or of an object (-id). @param {number} key @param {number} count */
   drop(key, count) {
-    if (this.#releases.push([key, count]) === 1) {
-      setImmediate(() => this.release(this.#releases.splice(0))).unref();
+    const waiting = this.#releases.push([key, count]);
+    if (waiting >= RELEASES) this.release(this.#releases.splice(0)); // the event loop may be stopped
+    else if (waiting === 1) {
+      setImmediate(() => this.#releases.length && this.release(this.#releases.splice(0))).unref();
     }
   }
 

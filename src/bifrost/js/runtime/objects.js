@@ -63,23 +63,20 @@ export const OPERATIONS = {
   names,
   length,
   contains,
-  iterator(target) {
-    if (typeof target[Symbol.iterator] !== 'function') throw new TypeError(`${preview(target)} is not iterable`);
-    return target[Symbol.iterator]();
+  /** An iterator of it, of the kind asked for if it has both. */
+  iterator(target, isAsync) {
+    const object = Object(target);
+    const method = isAsync
+      ? (object[Symbol.asyncIterator] ?? object[Symbol.iterator])
+      : (object[Symbol.iterator] ?? object[Symbol.asyncIterator]);
+    if (typeof method === 'function') return method.call(target);
+    if (typeof object.next === 'function') return target;
+    throw new TypeError(`${preview(target)} is not iterable`);
   },
-  next(iterator) {
-    const { done, value } = iterator.next();
-    return [Boolean(done), value];
-  },
-  endIteration: (iterator) => void iterator.return?.(),
-  asyncIterator(target) {
-    const method = target[Symbol.asyncIterator] ?? target[Symbol.iterator];
-    if (typeof method !== 'function') throw new TypeError(`${preview(target)} is not an async iterable`);
-    return method.call(target);
-  },
-  async nextAsync(iterator) {
-    const { done, value } = await iterator.next();
-    return { done: Boolean(done), value };
+  /** End an iterator that may be in the middle of a step: then only its stream can be told. */
+  abandon(target, iterator) {
+    if (typeof target?.destroy === 'function' && typeof target.pipe === 'function') target.destroy();
+    iterator.return?.(); // a promise that is rejected is reported, for nobody else hears of it
   },
   call: (target, self, args) => Reflect.apply(target, self ?? undefined, args),
   construct: (target, args) => Reflect.construct(target, args),

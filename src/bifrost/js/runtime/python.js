@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import {
   FinalizationRegistry, Function, Map, Number, Object, Promise, Proxy, Reflect, Symbol, WeakMap, WeakRef,
 } from '../protocol/globals.js';
+import { PythonAsyncIterator, PythonIterator } from './streams.js';
 
 /** Keyword arguments of a call: `f(1, kwargs({name: 2}))`. */
 export class KeywordArguments {
@@ -148,8 +149,8 @@ export class PythonObjects {
     };
     /** @param {symbol} key @returns {any} */
     const special = (key) => {
-      if (key === Symbol.iterator && kind === 'iterable') return () => iterate(ask, proxy);
-      if (key === Symbol.asyncIterator && kind === 'async iterable') return () => iterateAsync(ask, proxy);
+      if (key === Symbol.iterator && kind === 'iterable') return () => new PythonIterator(ask, proxy);
+      if (key === Symbol.asyncIterator && kind === 'async iterable') return () => new PythonAsyncIterator(ask, proxy);
       if (key === Symbol.toPrimitive) return () => ask('primitive', proxy);
       if (key === Symbol.dispose) return () => ask('exit', proxy);
       return Reflect.get(target, key);
@@ -160,29 +161,3 @@ export class PythonObjects {
 
 /** @param {string} key */
 const asIndex = (key) => (/^(0|-?[1-9]\d*)$/.test(key) ? Number(key) : key);
-
-/** @param {Function} ask @param {object} owner */
-function* iterate(ask, owner) {
-  const iterator = ask('iterator', owner);
-  let done = false;
-  try {
-    for (;;) {
-      let value;
-      [done, value] = ask('next', iterator);
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    if (!done) ask('endIteration', iterator);
-  }
-}
-
-/** @param {Function} ask @param {object} owner */
-async function* iterateAsync(ask, owner) {
-  const iterator = ask('asyncIterator', owner);
-  for (;;) {
-    const [done, value] = await ask('nextAsync', iterator);
-    if (done) return;
-    yield value;
-  }
-}

@@ -16,7 +16,9 @@ import { References } from './references.js';
 import { tableFromStream, tableToStream } from './tables.js';
 
 const HERE = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const NO_PARENT = Buffer.alloc(4);
+/** In the place of a call's parent: no thread waits for the answer, which goes to the events. */
+const UNAWAITED = 0xffff_ffff;
+const PARENT_SIZE = 4;
 /** Calls of a small function that must fit on the stack before we call Python. */
 const FRAMES = 1000;
 
@@ -29,9 +31,13 @@ export class Interrupted extends Error {
 
 /** A call of Python's that has not been answered yet. */
 class Call {
-  /** @param {number} id */
-  constructor(id) {
+  /** @param {number} id @param {number} parent the call of ours for which Python makes it; or UNAWAITED */
+  constructor(id, parent) {
     this.id = id;
+    /** Whether a thread of Python's waits for it. */
+    this.isAwaited = parent !== UNAWAITED;
+    /** Whether the event loop will stand still until it has been answered. */
+    this.isNested = this.isAwaited && parent !== 0;
     /** Rejects when the call is to end without a result. @type {Promise<never>} */
     this.stopped = new Promise((_, reject) => (this.stop = reject));
     this.stopped.catch(() => {});
@@ -89,8 +95,6 @@ export class Session {
     (method, ...args) => this.call(method, ...args),
     (key, count) => this.#memory.drop(key, count),
   );
-  /** How many of our calls to Python are waiting, with the event loop stopped. */
-  #blocked = 0;
   #encoder;
   #inward;
   #lastId = 0;
@@ -195,7 +199,7 @@ export class Session {
   #dispatch({ type, id, body }) {
     switch (type) {
       case Message.CALL:
-        this.#serve(id, body.subarray(NO_PARENT.length));
+        this.#serve(id, body);
         break;
       case Message.RESULT:
       case Message.ERROR:
@@ -203,8 +207,9 @@ export class Session {
         break;
       case Message.NOTIFY: {
         const [name, ...args] = decode(body, this.#inward);
-        if (name !== 'settle') throw new ProtocolError(`no notice ${name}`);
-        this.#python.settle(.../** @type {[number, boolean, any]} */ (args));
+        if (name === 'settle') this.#python.settle(.../** @type {[number, boolean, any]} */ (args));
+        else if (name === 'forget') this.#calls.get(args[0])?.stop(new Interrupted('nobody waits for it any more'));
+        else throw new ProtocolError(`no notice ${name}`);
         break;
       }
       case Message.RELEASE:
@@ -221,15 +226,16 @@ export class Session {
   /** @param {number} id @param {Buffer} body */
   #serve(id, body) {
     this.#newest = id;
+    const request = body.subarray(PARENT_SIZE);
     if (this.#refused.delete(id)) {
-      decode(body, this.#inward); // takes what it holds, to give it back
+      decode(request, this.#inward); // takes what it holds, to give it back
       return;
     }
-    const call = new Call(id);
+    const call = new Call(id, body.readUInt32LE(0));
     this.#calls.set(id, call);
     this.#owner.run(call, () => {
       try {
-        const [name, ...args] = decode(body, this.#inward);
+        const [name, ...args] = decode(request, this.#inward);
         const operation = OPERATIONS[name];
         if (operation) {
           call.stopped.catch((reason) => this.#calls.has(id) && this.#fail(id, reason));
@@ -256,11 +262,14 @@ export class Session {
 
   /**
    * Wait until a promise has settled.
+   * @template T
    * @param {Call} call
-   * @param {any} promise
+   * @param {Promise<T>} promise
+   * @returns {Promise<T>}
    */
   settle(call, promise) {
-    if (this.#blocked) {
+    if (call.isNested) {
+      promise.catch(() => {}); // it cannot be waited for, which is the error to hear of
       throw new Error(
         'a promise cannot settle while JavaScript waits for this Python function to return:' +
           ' make the function `async def`, or await the promise in JavaScript',
@@ -270,30 +279,38 @@ export class Session {
     return Promise.race([promise, call.stopped]);
   }
 
-  /** Tell Python when a promise has settled. @param {Promise<any>} promise */
-  watch(promise) {
-    const id = this.#references.idOf(promise);
-    this.#references.see(promise);
-    promise.then(
-      (value) => this.#settled(id, true, value),
-      (reason) => this.#settled(id, false, asError(reason)),
-    );
+  /**
+   * Have an iterator, synchronous or not, take a step.
+   * @param {Call} call
+   * @param {any} iterator
+   * @param {'next' | 'return' | 'throw'} verb
+   * @param {any[]} args
+   * @returns {[boolean, any] | Promise<[boolean, any]>} whether it has ended, and its value
+   */
+  step(call, iterator, verb, args) {
+    if (typeof iterator[verb] !== 'function') {
+      if (verb === 'throw') throw args[0];
+      return [true, undefined];
+    }
+    const result = this.contain(() => iterator[verb](...args));
+    if (typeof result?.then !== 'function') return [Boolean(result.done), result.value];
+    if (verb === 'return' && call.isNested) {
+      result.catch(() => {}); // it will have ended in time
+      return [true, undefined];
+    }
+    return this.settle(call, result).then((/** @type {any} */ { done, value }) => [Boolean(done), value]);
   }
 
-  /** @param {number | undefined} id @param {boolean} fulfilled @param {any} value */
-  #settled(id, fulfilled, value) {
-    try {
-      this.notify('settled', id, fulfilled, value);
-    } catch (error) {
-      this.notify('settled', id, false, asError(error));
-    }
+  /** @param {number} id of a call of Python's */
+  #isAwaited(id) {
+    return this.#calls.get(id)?.isAwaited ?? true;
   }
 
   /** @param {number} id @param {any} value */
   #reply(id, value) {
     this.closing(id);
     try {
-      this.#send(Message.RESULT, id, value instanceof Outcome ? value.parts : value, true);
+      this.#send(Message.RESULT, id, value instanceof Outcome ? value.parts : value, this.#isAwaited(id));
       this.#calls.delete(id);
     } catch (error) {
       if (value instanceof Outcome && value.concede(error)) this.#reply(id, value);
@@ -304,10 +321,10 @@ export class Session {
   /** @param {number} id @param {any} error */
   #fail(id, error) {
     try {
-      this.#send(Message.ERROR, id, asError(error), true);
+      this.#send(Message.ERROR, id, asError(error), this.#isAwaited(id));
     } catch {
       // Something in the error cannot be sent: its text can.
-      this.#send(Message.ERROR, id, new Error(String(error?.message ?? error)), true);
+      this.#send(Message.ERROR, id, new Error(String(error?.message ?? error)), this.#isAwaited(id));
     }
     this.#calls.delete(id);
   }
@@ -399,7 +416,9 @@ export class Session {
 
   /** The call to which code belongs that has no owner. */
   get #latest() {
-    return tracksContext() ? 0 : ([...this.#calls.keys()].pop() ?? 0);
+    if (tracksContext()) return 0;
+    const awaited = [...this.#calls.values()].filter((call) => call.isAwaited);
+    return awaited.pop()?.id ?? 0;
   }
 
   /**
@@ -412,25 +431,20 @@ export class Session {
     return this.critical.run(() => {
       const id = (this.#lastId = (this.#lastId % 0xffff_fffe) + 1);
       const owner = this.#owner.getStore();
-      const parent = owner && this.#calls.has(owner.id) ? owner.id : this.#latest;
-      const prefix = Buffer.alloc(4);
+      const parent = owner?.isAwaited && this.#calls.has(owner.id) ? owner.id : this.#latest;
+      const prefix = Buffer.alloc(PARENT_SIZE);
       prefix.writeUInt32LE(parent);
       this.#send(Message.CALL, id, [name, ...args], parent !== 0, prefix);
-      this.#blocked++;
-      try {
-        for (;;) {
-          const answer = this.#answers.get(id);
-          if (answer) {
-            this.#answers.delete(id);
-            if (answer.error) throw answer.value;
-            return answer.value;
-          }
-          const frame = this.#transport.receive();
-          if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
-          else this.#dispatch(frame);
+      for (;;) {
+        const answer = this.#answers.get(id);
+        if (answer) {
+          this.#answers.delete(id);
+          if (answer.error) throw answer.value;
+          return answer.value;
         }
-      } finally {
-        this.#blocked--;
+        const frame = this.#transport.receive();
+        if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
+        else this.#dispatch(frame);
       }
     });
   }
