@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { writeSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Buffer, Error, Map, Number, Object, Promise, Set, String, process } from '../protocol/globals.js';
+import { Boolean, Buffer, Error, Map, Number, Object, Promise, Set, String, process } from '../protocol/globals.js';
 import { seal } from '../protocol/framing.js';
 import { Message } from '../protocol/messages.js';
 import { decode } from '../protocol/decoder.js';
