@@ -13,7 +13,9 @@ from typing import Any, Final
 
 _HERE: Final = Path(__file__).parent
 #: Code that keeps tables of who holds what: it must not be left half way.
-_TABLES: Final = frozenset(str(_HERE / name) for name in ("arena.py", "memory.py", "exchange.py"))
+_TABLES: Final = frozenset(
+    str(_HERE / name) for name in ("arena.py", "exchange.py", "memory.py", "mirrors.py")
+)
 #: A second Ctrl-C sooner than this, in seconds, is the same fist on the keyboard.
 _REPEAT: Final = 0.3
 
