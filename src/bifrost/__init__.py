@@ -26,6 +26,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .frontend.events import on, once
     from .frontend.node import Node
     from .frontend.npm import Npm
     from .protocol.undefined import undefined
@@ -52,6 +53,8 @@ __all__ = [
     "empty",
     "node",
     "npm",
+    "on",
+    "once",
     "undefined",
     "zeros",
 ]
@@ -61,6 +64,8 @@ _HOMES = {
     "Node": "frontend.node",
     "asarray": "runtime.arena",
     "empty": "runtime.arena",
+    "on": "frontend.events",
+    "once": "frontend.events",
     "undefined": "protocol.undefined",
     "zeros": "runtime.arena",
 }

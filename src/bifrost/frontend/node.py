@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import itertools
 import os
@@ -9,7 +11,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,7 @@ from typing import Any
 from ..errors import KernelDied, ShareError
 from ..runtime.exchange import Registry
 from ..runtime.kernel import Settings
+from ..runtime.proxy import JSObject
 from ..runtime.session import Session
 from .workspace import Workspace
 
@@ -77,6 +80,7 @@ class Node:
         _nodes.add(self)
         self._lock = threading.RLock()
         self._session: Session | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._farewell: weakref.finalize[Any, Any] | None = None
         self._workspace: Workspace | None = None
         self._runs = itertools.count(1)
@@ -250,6 +254,52 @@ class Node:
         """Load an ECMAScript module, as `await import(name)` does; see :meth:`require`."""
         return self._live().call("import", name, str(self._settings.cwd or Path.cwd()))
 
+    # -- asyncio
+
+    @contextlib.contextmanager
+    def abort_signal(self) -> Iterator[JSObject]:
+        """An AbortSignal for the JavaScript that a block starts.
+
+        It is aborted if the block is left by an exception: because the asyncio task is
+        cancelled, after a time-out, at Ctrl-C. ::
+
+            async def load(url):
+                with node.abort_signal() as signal:
+                    response = await fetch(url, signal=signal)
+                    return await response.text()
+
+            await asyncio.wait_for(load(url), 10)       # ends the request, too
+        """
+        session = self._live()
+        controller = session.call("abortController")
+        abort = controller.abort
+        try:
+            yield controller.signal
+        except BaseException:
+            with contextlib.suppress(KernelDied):
+                # Not waited for: JavaScript may be busy, and an event loop must not be.
+                session.later(lambda *_: None, "call", abort, controller, [])
+            raise
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The asyncio event loop of what JavaScript calls while no thread waits for it.
+
+        Callbacks run in the thread that waits for the JavaScript that calls them. Where
+        none does (timers, servers, ``await``), they run one after the other in a thread of
+        Bifrost's, and coroutines on an event loop of its own; with this set, to
+        ``asyncio.get_running_loop()`` say, all of them run there, as long as it runs.
+        """
+        return self._loop
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
+            raise TypeError(f"loop is an asyncio event loop or None, not {loop!r}")
+        self._loop = loop
+        if self._session is not None:
+            self._session.coroutines.loop = loop
+
     # -- the process
 
     def _live(self) -> Session:
@@ -273,6 +323,7 @@ class Node:
             # ipykernel asks its children for colours, but a cell's output is text to work with.
             settings = replace(settings, env={"FORCE_COLOR": None, **settings.env})
         session = Session(settings, self._registry, _Host(self))
+        session.coroutines.loop = self._loop
         self._session = session
         # At exit, too: a Node of a Python that has ended must not go on.
         self._farewell = weakref.finalize(self, session.farewell)

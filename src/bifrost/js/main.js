@@ -121,6 +121,7 @@ session.methods = {
     session.customClasses.add(name);
   },
   settle: (call, promise) => session.settle(call, promise),
+  abortController: () => new AbortController(),
   step: (call, iterator, verb, args) => session.step(call, iterator, verb, args),
   require: (_call, name, cwd) => {
     evaluator.enter(cwd);

@@ -38,6 +38,7 @@ async def eventually(session: Session, method: str, *arguments: Any) -> Any:
             loop.call_soon_threadsafe(settle, succeeded, value)
 
     forget = session.later(done, method, *arguments)
+    del arguments  # else an exception's traceback would keep the promise that keeps the exception
     try:
         return await future
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,16 @@ class Registry:
         return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _key(value: Any) -> object:
+    """What identifies an object that is held. A method is another object each time one asks."""
+    kind = type(value)
+    if kind is types.MethodType:
+        return id(value.__self__), id(value.__func__)
+    if kind is types.BuiltinMethodType:
+        return id(value.__self__), value.__name__
+    return id(value)
+
+
 class Exchange:
     """Implements `codec.Surroundings` for one session."""
 
@@ -54,7 +65,7 @@ class Exchange:
         self._dropped: deque[int] = deque()
         # Python objects that JavaScript holds: id -> [the object, holds].
         self._lent: dict[int, list[Any]] = {}
-        self._idents: dict[int, int] = {}  # id(object) -> id
+        self._idents: dict[object, int] = {}  # what identifies an object -> id
         self._next = 1
         self._pending: list[int] = []
         #: Called, from wherever the garbage collector runs, when there is something to release.
@@ -90,11 +101,12 @@ class Exchange:
 
     def lend(self, value: Any) -> tuple[int, str]:
         """Hold an object for JavaScript once more; return its id and kind."""
-        ident = self._idents.get(id(value))
+        key = _key(value)
+        ident = self._idents.get(key)
         if ident is None:
             ident = self._next
             self._next += 1
-            self._idents[id(value)] = ident
+            self._idents[key] = ident
             self._lent[ident] = [value, 0]
         self._lent[ident][1] += 1
         self._pending.append(ident)
@@ -119,7 +131,7 @@ class Exchange:
         entry[1] -= count
         if not entry[1]:
             del self._lent[ident]
-            del self._idents[id(entry[0])]
+            del self._idents[_key(entry[0])]
 
     # -- JavaScript objects that Python holds
 

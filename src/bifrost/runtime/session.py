@@ -335,11 +335,11 @@ class Session:
         firmness = 0
         while True:
             try:
+                self.coroutines.run_stranded()
                 frame = self._next(waiter, min(deadline, time.monotonic() + _SLICE))
                 if frame is not None and frame[0] is not Message.CALL:
                     return frame, stopped
                 failure = self._serve(frame, ctrl_c) if frame is not None else None
-                self.coroutines.run_stranded()
             except (KernelDied, ProtocolError):
                 raise
             except BaseException as error:

@@ -148,9 +148,14 @@ export class Session {
     memory.release = (releases) => this.#send(Message.RELEASE, 0, releases, false);
   }
 
-  /** Numbers for the leak check. */
+  /** Numbers for the leak check, made in a call of Python's. */
   get counts() {
-    return { ...this.#memory.counts, references: this.#references.size, objects: this.#python.size };
+    return {
+      ...this.#memory.counts,
+      references: this.#references.size,
+      objects: this.#python.size,
+      calls: this.#calls.size - 1,
+    };
   }
 
   /** @param {Record<string, any>} facts */
