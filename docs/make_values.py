@@ -115,10 +115,36 @@ its `.result(timeout)`. `to_py()` copies plain data out of any of them. `node.re
 `node.import_(name)` give modules.
 
 In JavaScript a Python function is called and returns its value at once; an `async def` gives a
-promise. `bifrost.kwargs({name: value})` as the last argument passes keyword arguments. Objects have
+promise. As in JavaScript, arguments that a function does not take are dropped: `names.map(len)`
+works. `bifrost.kwargs({name: value})` as the last argument passes keyword arguments. Objects have
 their attributes, items and methods; what Python can iterate over, `for ... of` and `for await` can.
 `bifrost.python('module.name')` imports a module. While JavaScript waits for a Python function its
 event loop stands still: a promise cannot settle then, and waiting for one is an error.
+
+Callbacks run in the thread that waits for the JavaScript that calls them. With no such thread
+(timers, servers, `await`) they run one after the other in a thread of Bifrost's, and coroutines on
+an event loop of its own; or all of them on `node.loop`, an asyncio loop that you name, while it
+runs. What a callback raises goes to the JavaScript that called it; where nobody catches it, it is
+reported on standard error, and Node.js goes on. `with node.abort_signal() as signal:` gives an
+AbortSignal that is aborted if the block is left by an exception, asyncio's cancellation included.
+
+A reference lives as long as somebody on either side holds it. No collector sees both sides: a cycle
+through both, such as a Python callback that holds the emitter it listens to, lives until
+one of the two lets go (`emitter.off`), or Node.js ends.
+
+### Iteration and streams
+
+In Python `for` and `async for` go over whatever JavaScript can iterate: arrays, Map and Set,
+generators, Node's readable streams, web streams. A plain `for` waits for what is asynchronous.
+Each item is asked for when it is wanted, so a stream is never read ahead of its reader. Leaving the
+loop early ends the iterator, which closes a stream. `send` and `throw` reach a generator.
+
+In JavaScript a Python generator is iterated in the same way, and closed when its loop is left; an
+async generator by `for await`. Both are what `stream.Readable.from` and `pipeline` take as a source,
+and a function that takes an async iterable and returns an async generator is a step of a `pipeline`.
+`bifrost.stream(x)` is a Node stream over a file object that Python has open (readable, writable or
+both; it stays open) or over anything that can be iterated. To write to a stream of JavaScript's and
+wait for it, hand the source over: `pipeline(generator, stream)`, awaited or with `.result()`.
 
 Errors keep their identity: a Python exception that passes through JavaScript is the same exception
 when it is back, and a JavaScript error the same error.

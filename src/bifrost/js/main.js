@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { inspect, types } from 'node:util';
-import { Error, Map, Number, Object, Promise, Reflect, String, console, process } from './protocol/globals.js';
+import { AbortController, Error, Map, Number, Object, Promise, Reflect, String, console, process } from './protocol/globals.js';
 import { NDArray, DType } from './protocol/arrays.js';
 import { VERSION } from './protocol/messages.js';
 import { Complex, Decimal, Duration } from './protocol/types.js';
