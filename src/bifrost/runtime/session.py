@@ -1,9 +1,4 @@
-"""A live peer: calls to Node.js and from it, over one pipe each way.
-
-The thread that makes a call reads its own reply. Where several wait, one of them (the
-leader) reads for all and hands over when it has its own. A watcher thread looks after
-what comes unasked -- output and calls while nobody waits, releases, the end of Node.
-"""
+"""A live peer: calls to Node.js and from it, from the start of its process to the end."""
 
 from __future__ import annotations
 
@@ -11,37 +6,34 @@ import contextlib
 import math
 import os
 import queue
-import select
 import sys
 import threading
 import time
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ..errors import KernelDied, ProtocolError, RunTimeout, ShareError
 from ..protocol.codec import Codec
-from ..protocol.framing import FrameReader, pack
+from ..protocol.framing import pack
 from ..protocol.messages import VERSION, Message
 from .coroutines import Coroutines
 from .exchange import Exchange, Registry
 from .host import METHODS
 from .interrupts import CtrlC
 from .kernel import Kernel, Settings
+from .link import Frame, Link, Waiter
 from .memory import Memory
-from .output import Output
 from .proxy import JSObject, make
+from .watcher import Watcher
 
-#: After a reply that came this fast, in seconds, the next one is worth a short busy wait.
-_SPIN: Final = 60e-6
 #: JavaScript that was told to stop may wait for a program it started: after so many seconds
 #: that is interrupted too, and after so many more Node is killed.
 _GRACE: Final = (1.5, 2.5)
 #: A thread that waits looks around so often, in seconds.
 _SLICE: Final = 0.5
-_READ_SIZE: Final = 1 << 18
 #: How many frames of Python's stack a call may need for itself.
 _FRAMES: Final = 80
 
@@ -49,7 +41,6 @@ _NO_PARENT: Final = bytes(4)
 #: In its place: no thread waits for the answer, which comes among the events.
 _UNAWAITED: Final = b"\xff" * 4
 
-Frame = tuple[Message, int, bytes]
 Settled = Callable[[bool, Any], object]
 
 
@@ -57,16 +48,6 @@ class Host(Protocol):
     """What Node.js may call in Python."""
 
     def serve(self, method: str, arguments: list[Any]) -> Any: ...
-
-
-class _Waiter:
-    """A call that has not been answered. Its mail: its reply, calls made for it, wake-ups."""
-
-    __slots__ = ("id", "mail")
-
-    def __init__(self) -> None:
-        self.id = 0  # until it is sent
-        self.mail: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
 
 
 _live: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -83,19 +64,8 @@ class Session:
         )
         self._codec = Codec(self.exchange)
         self._values = threading.RLock()  # encoding and decoding share state
-        self._sending = threading.Lock()
-        self._reading = threading.Lock()  # held by the leader
-        self._counting = threading.Lock()
         self._last_id = 0
-        self._frames = FrameReader()
-        self._events = FrameReader()
-        self._waiters: dict[int, _Waiter] = {}
-        self._parked: set[_Waiter] = set()
-        self._callers = 0
-        self._watcher_rests = False
-        self._spin = _SPIN
         self._serving = threading.local()  # the call that each thread is answering, if any
-        self._death: KernelDied | None = None
         self._ending = threading.RLock()  # the garbage collector may close while we end
         self._is_ending = False
         self._is_farewell = False
@@ -114,21 +84,15 @@ class Session:
         except BaseException:
             self.exchange.end()
             raise
-        self._out = Output(self._kernel.out, "stdout")
-        self._err = Output(self._kernel.err, "stderr")
-        self._waking = threading.RLock()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        self._poll = select.poll()
-        for fd in (self._kernel.replies, self._kernel.out, self._kernel.err):
-            self._poll.register(fd, select.POLLIN)
-        self.exchange.on_drop = memory.on_drop = self._wake
+        self._link = Link(self._kernel, self._die, self._stray)
+        self._watcher = Watcher(
+            self._kernel, self._link, self._look_around, self._handle_event, self._die
+        )
+        self.exchange.on_drop = memory.on_drop = self._watcher.wake
         _live.add(self)
         _watch_forks()
 
-        hello = self._waiters[0] = _Waiter()
-        self._watcher = threading.Thread(target=self._watch, name="bifrost-watcher", daemon=True)
+        hello = self._link.waiters[0] = Waiter()
         try:
             self._watcher.start()
             (_, _, body), _ = self._finish(hello, None, None)
@@ -148,7 +112,7 @@ class Session:
     @property
     def dead(self) -> KernelDied | None:
         """Why calls are no longer possible, or None."""
-        return self._death
+        return self._link.death
 
     @property
     def owner(self) -> int:
@@ -180,21 +144,21 @@ class Session:
         _check_stack()
         if self._abandoned:
             self._end_abandoned()
-        waiter = _Waiter()
+        waiter = Waiter()
         parent = getattr(self._serving, "parent", _NO_PARENT)
         with CtrlC(lambda: self._interrupt(waiter), self._kernel.kill) as ctrl_c:
             with self._values:
                 body = self._codec.encode([method, *arguments])
             ctrl_c.direct = False
-            with self._sending:
+            with self._link.sending:
                 waiter.id = self._next_id()
-                self._waiters[waiter.id] = waiter
+                self._link.waiters[waiter.id] = waiter
                 if ctrl_c.error is not None:
                     self._interrupt(waiter)  # it came too early for the handler to do this
                 try:
-                    self._write(pack(Message.CALL, waiter.id, parent + body))
+                    self._link.write(pack(Message.CALL, waiter.id, parent + body))
                 except BaseException:
-                    del self._waiters[waiter.id]
+                    del self._link.waiters[waiter.id]
                     raise
             try:
                 (kind, _, reply), stopped = self._finish(waiter, timeout, ctrl_c)
@@ -213,7 +177,7 @@ class Session:
         """Tell JavaScript something."""
         with self._values:
             body = self._codec.encode([method, *arguments])
-        self._send(pack(Message.NOTIFY, 0, body))
+        self._link.send(pack(Message.NOTIFY, 0, body))
 
     # -- promises and coroutines
 
@@ -231,11 +195,11 @@ class Session:
             with self._values:
                 body = self._codec.encode([method, *arguments])
             ctrl_c.direct = False
-            with self._turn_to_send():
+            with self._link.turn():
                 ident = self._next_id()
                 self._later[ident] = done
                 try:
-                    self._write(pack(Message.CALL, ident, _UNAWAITED + body))
+                    self._link.write(pack(Message.CALL, ident, _UNAWAITED + body))
                 except BaseException:
                     self._later.pop(ident, None)
                     raise
@@ -243,7 +207,7 @@ class Session:
             raise ctrl_c.error
 
         def forget() -> None:
-            if self._later.pop(ident, None) is not None and self._death is None:
+            if self._later.pop(ident, None) is not None and self.dead is None:
                 with contextlib.suppress(KernelDied):
                     self.notify("forget", ident)
 
@@ -251,9 +215,9 @@ class Session:
 
     def leave(self, source: JSObject, iterator: JSObject) -> None:
         """End an iterator that was left early. Safe inside the garbage collector."""
-        if self._death is None:
+        if self.dead is None:
             self._abandoned.append((source, iterator))
-            self._wake()
+            self._watcher.wake()
 
     def _end_abandoned(self) -> None:
         def done(succeeded: bool, value: Any) -> None:
@@ -297,38 +261,32 @@ class Session:
         with self._values:
             return self._codec.decode(body)
 
-    def _interrupt(self, waiter: _Waiter) -> None:
+    def _stray(self, body: bytes) -> None:
+        """The caller of a reply gave up: what it holds goes back."""
+        with contextlib.suppress(Exception):
+            self._decode(body)
+
+    def _interrupt(self, waiter: Waiter) -> None:
         if waiter.id:
             self._kernel.interrupt(waiter.id)
 
     def _finish(
-        self, waiter: _Waiter, timeout: float | None, ctrl_c: CtrlC | None
+        self, waiter: Waiter, timeout: float | None, ctrl_c: CtrlC | None
     ) -> tuple[Frame, BaseException | None]:
         """Wait for a call's reply, doing meanwhile what the JavaScript asks for.
 
         Returns:
             The reply, and why the call was stopped, if it was.
         """
-        with self._counting:
-            self._callers += 1
+        self._watcher.caller_waits()
         try:
             return self._wait(waiter, timeout, ctrl_c)
         finally:
-            self._waiters.pop(waiter.id, None)
-            self._out.drain()
-            self._err.drain()
-            with self._counting:
-                self._callers -= 1
-                rested = self._watcher_rests and not self._callers
-                if rested:
-                    self._watcher_rests = False
-            if rested:
-                self._wake()
-            if self._parked and not self._reading.locked():
-                self._promote()  # the leader may have meant to hand over to this thread
+            self._link.done(waiter)
+            self._watcher.caller_left()
 
     def _wait(
-        self, waiter: _Waiter, timeout: float | None, ctrl_c: CtrlC | None
+        self, waiter: Waiter, timeout: float | None, ctrl_c: CtrlC | None
     ) -> tuple[Frame, BaseException | None]:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         stopped: BaseException | None = None  # why, once the call has been told to stop
@@ -336,7 +294,7 @@ class Session:
         while True:
             try:
                 self.coroutines.run_stranded()
-                frame = self._next(waiter, min(deadline, time.monotonic() + _SLICE))
+                frame = self._link.next(waiter, min(deadline, time.monotonic() + _SLICE))
                 if frame is not None and frame[0] is not Message.CALL:
                     return frame, stopped
                 failure = self._serve(frame, ctrl_c) if frame is not None else None
@@ -348,7 +306,7 @@ class Session:
                 failure = error  # a signal handler raised: JavaScript must not go on unattended
             if failure is None and ctrl_c is not None:
                 failure = ctrl_c.error
-            if self._death is not None:
+            if self.dead is not None:
                 if self._is_farewell and threading.current_thread().daemon:
                     threading.Event().wait()
                 raise self._epitaph(stopped or failure, timeout)
@@ -365,7 +323,7 @@ class Session:
                 deadline = time.monotonic() + _GRACE[0]
             elif time.monotonic() >= deadline:
                 firmness += 1
-                if len(self._waiters) == 1:
+                if len(self._link.waiters) == 1:
                     # It is this call that keeps Node busy.
                     (self._kernel.signal_children if firmness == 1 else self._kernel.kill)()
                 elif firmness > 1:
@@ -374,13 +332,13 @@ class Session:
 
     def _epitaph(self, stopped: BaseException | None, timeout: float | None) -> BaseException:
         """What a call raises whose Node has died."""
-        assert self._death is not None
-        if stopped is None:
-            self._death.announced = True
-            return self._death
-        if not isinstance(stopped, RunTimeout):
+        death = self.dead
+        assert death is not None
+        if stopped is not None and not isinstance(stopped, RunTimeout):
             return stopped
-        self._death.announced = True
+        death.announced = True
+        if stopped is None:
+            return death
         return RunTimeout(
             f"not done after {timeout:g} s; it could not be stopped (it was not running"
             " JavaScript), so Node.js was ended and its variables are lost"
@@ -395,170 +353,7 @@ class Session:
             " one as soon as it can"
         )
 
-    # -- reading: leader and followers
-
-    def _next(self, waiter: _Waiter, deadline: float) -> Frame | None:
-        """The next frame for a waiter, or None at the deadline or at Node's end."""
-        while True:
-            with contextlib.suppress(queue.Empty):
-                frame = waiter.mail.get_nowait()
-                if frame is not None:
-                    return frame
-                continue
-            if self._death is not None:
-                return None
-            self._parked.add(waiter)
-            if self._reading.acquire(blocking=False):
-                self._parked.discard(waiter)
-                try:
-                    # Once Node is dead its pipes may be closed, and their numbers others'.
-                    if waiter.mail.empty() and self._death is None:
-                        return self._lead(waiter, deadline)
-                finally:
-                    self._reading.release()
-                    self._promote()
-                continue
-            # Parked before the second look at the lock: the leader cannot miss this waiter.
-            try:
-                frame = waiter.mail.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return None
-            finally:
-                self._parked.discard(waiter)
-            if frame is not None:
-                return frame
-
-    def _promote(self) -> None:
-        """Let another waiter lead."""
-        for waiter in list(self._parked):
-            waiter.mail.put(None)
-            return
-
-    def _lead(self, waiter: _Waiter, deadline: float) -> Frame | None:
-        """Read, as the leader, until there is a frame for `waiter`."""
-        replies = self._kernel.replies
-        started = time.perf_counter()
-        spin_until = started + self._spin
-        while True:
-            while (frame := self._next_frame()) is not None:
-                mine = self._deliver(frame, waiter)
-                if mine is not None:
-                    return mine
-            try:
-                data = os.read(replies, _READ_SIZE)
-            except BlockingIOError:
-                if time.perf_counter() < spin_until:
-                    continue
-                self._spin = max(self._spin * 0.9, 1e-6)
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    return None
-                self._wait_for_input(remaining)
-                continue
-            if not data:
-                self._die()
-                return None
-            if time.perf_counter() - started < _SPIN:
-                self._spin = _SPIN  # a busy wait is worth it, or would have been
-            self._frames.feed(data)
-
-    def _wait_for_input(self, seconds: float) -> None:
-        """Sleep until a reply comes, passing on output."""
-        for fd, _ in self._poll.poll(seconds * 1000):
-            if fd == self._kernel.replies:
-                continue
-            if not (self._out if fd == self._kernel.out else self._err).drain():
-                self._poll.unregister(fd)
-
-    def _next_frame(self) -> Frame | None:
-        try:
-            return self._frames.next()
-        except ProtocolError:
-            self._kernel.kill()  # the stream cannot be read on
-            self._die()
-            raise
-
-    def _deliver(self, frame: Frame, leader: _Waiter) -> Frame | None:
-        """Hand a frame to whom it concerns; return it if that is the leader."""
-        kind, ident, body = frame
-        if kind is Message.CALL:
-            # The thread that waits for the run in which the call was made answers it.
-            target = self._waiters.get(int.from_bytes(body[:4], "little"), leader)
-        else:
-            found = self._waiters.get(ident)
-            if found is None:
-                # Its caller gave up: what it holds goes back.
-                with contextlib.suppress(Exception):
-                    self._decode(body)
-                return None
-            target = found
-        if target is leader:
-            return frame
-        target.mail.put(frame)
-        return None
-
-    # -- sending
-
-    def _write(self, frame: bytes) -> None:
-        """Write a frame. The caller holds `_sending`."""
-        view = memoryview(frame)
-        while view:
-            if self._death is not None:
-                self._death.announced = True
-                raise self._death
-            try:
-                view = view[os.write(self._kernel.requests, view) :]
-            except BlockingIOError:
-                self._make_room()
-            except OSError:
-                self._die()
-
-    def _make_room(self) -> None:
-        """Node is not reading: perhaps because it waits until Python reads. So read."""
-        poll = select.poll()
-        poll.register(self._kernel.requests, select.POLLOUT)
-        leading = self._reading.acquire(blocking=False)
-        try:
-            if leading:
-                poll.register(self._kernel.replies, select.POLLIN)
-            for output in (self._out, self._err):
-                if output.fd >= 0:
-                    poll.register(output.fd, select.POLLIN)
-            watching = threading.current_thread() is self._watcher
-            if watching:
-                poll.register(self._kernel.events, select.POLLIN)
-            poll.poll(100)
-            if watching:
-                self._read_events()
-            self._out.drain()
-            self._err.drain()
-            if leading:
-                with contextlib.suppress(BlockingIOError):
-                    data = os.read(self._kernel.replies, _READ_SIZE)
-                    if not data:
-                        self._die()
-                    self._frames.feed(data)
-        finally:
-            if leading:
-                self._reading.release()
-                self._promote()
-
-    def _send(self, frame: bytes) -> None:
-        with self._turn_to_send():
-            self._write(frame)
-
-    @contextlib.contextmanager
-    def _turn_to_send(self) -> Iterator[None]:
-        if threading.current_thread() is self._watcher:
-            # Who is sending may wait for Node, and Node for the watcher to read.
-            while not self._sending.acquire(timeout=0.01):
-                self._read_events()
-        else:
-            self._sending.acquire()
-        try:
-            yield
-        finally:
-            self._sending.release()
+    # -- calls from JavaScript
 
     def _serve(self, frame: Frame, ctrl_c: CtrlC | None) -> BaseException | None:
         """Answer a call from JavaScript.
@@ -591,7 +386,7 @@ class Session:
             reply = pack(Message.ERROR, ident, self._encode_error(error))
         finally:
             self._serving.parent = outer
-        self._send(reply)
+        self._link.send(reply)
         return outgoing
 
     def _encode_error(self, error: BaseException) -> bytes:
@@ -602,84 +397,7 @@ class Session:
                 # JavaScript waits for an answer, so it gets one, whatever happens here.
                 return self._codec.encode_error(type(again).__name__, str(again))
 
-    # -- the watcher
-
-    def _wake(self) -> None:
-        """Have the watcher look around. Safe inside the garbage collector."""
-        with self._waking, contextlib.suppress(OSError):
-            os.write(self._wake_write, b"w")
-
-    def _watch(self) -> None:
-        try:
-            self._look_after()
-        finally:
-            self._die()
-            # Whoever uses these holds one of the locks, and looks whether Node is dead before.
-            with self._sending, self._reading, self._waking:
-                self._kernel.hang_up()
-                for fd in (self._kernel.replies, self._kernel.events):
-                    os.close(fd)
-                for fd in (self._wake_read, self._wake_write):
-                    os.close(fd)
-                self._wake_read = self._wake_write = -1
-                self._out.close()
-                self._err.close()
-
-    def _look_after(self) -> None:
-        kernel = self._kernel
-        poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
-        poll.register(kernel.events, select.POLLIN)
-        outputs = {kernel.out: self._out, kernel.err: self._err}
-        ended: set[int] = set()
-        listening = False
-        while self._death is None:
-            if not listening and not self._watcher_rests:
-                for fd in outputs.keys() - ended:
-                    poll.register(fd, select.POLLIN)
-                listening = True
-            for fd, _ in poll.poll():
-                if fd == self._wake_read:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(fd, 4096)
-                    self._end_abandoned()
-                    self._send_releases()
-                elif fd == kernel.events:
-                    self._read_events()
-                elif self._leave_to_caller():
-                    for output in outputs.keys() - ended:
-                        poll.unregister(output)
-                    listening = False
-                    break
-                elif not outputs[fd].drain():
-                    poll.unregister(fd)
-                    ended.add(fd)
-            self._handle_events()
-
-    def _leave_to_caller(self) -> bool:
-        """While somebody waits, output is theirs to pass on: it belongs to what they run."""
-        with self._counting:
-            self._watcher_rests = self._callers > 0
-            return self._watcher_rests
-
-    def _read_events(self) -> None:
-        """Take in what came unasked; handling it is for later."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._kernel.events, _READ_SIZE)
-            if data:
-                self._events.feed(data)
-            else:
-                self._die()
-
-    def _handle_events(self) -> None:
-        try:
-            while (frame := self._events.next()) is not None:
-                self._handle_event(frame)
-        except KernelDied:
-            pass
-        except ProtocolError:
-            self._kernel.kill()  # the stream cannot be read on
-            self._die()
+    # -- events
 
     def _handle_event(self, frame: Frame) -> None:
         kind, _, body = frame
@@ -719,13 +437,18 @@ class Session:
         except Exception:  # noqa: BLE001 - nobody waits for it
             traceback.print_exc()
 
+    def _look_around(self) -> None:
+        """Do what was put off because the garbage collector must not wait."""
+        self._end_abandoned()
+        self._send_releases()
+
     def _send_releases(self) -> None:
         with self._values:
             dropped = self.exchange.take_dropped()
             body = self._codec.encode([list(pair) for pair in dropped])
         if dropped:
             with contextlib.suppress(KernelDied):
-                self._send(pack(Message.RELEASE, 0, body))
+                self._link.send(pack(Message.RELEASE, 0, body))
 
     # -- the end
 
@@ -735,32 +458,31 @@ class Session:
             if self._is_ending:
                 return
             self._is_ending = True
-            if gently and self._sending.acquire(timeout=1.0):
+            if gently and self._link.sending.acquire(timeout=1.0):
                 try:
                     self._kernel.hang_up()
                 finally:
-                    self._sending.release()
+                    self._link.sending.release()
             code = self._kernel.reap(gently=gently)
-            self._out.drain()
-            self._err.drain()
-            self._death = KernelDied(code, "" if gently else self._err.last_lines())
+            self._link.drain()
+            death = KernelDied(code, "" if gently else self._link.err.last_lines())
+            self._link.death = death
         with self._values:
             self.exchange.end()
         _live.discard(self)
-        for waiter in list(self._waiters.values()):
+        for waiter in list(self._link.waiters.values()):
             waiter.mail.put(None)
         self._tasks.put(None)
         self.coroutines.stop()
         while self._later:
             with contextlib.suppress(KeyError):
-                self._later.popitem()[1](False, self._death)
-        self._wake()
+                self._later.popitem()[1](False, death)
+        self._watcher.wake()
 
     def close(self, *, gently: bool = True) -> None:
         """End Node and free what the session holds. Calls that wait raise KernelDied."""
         self._die(gently=gently)
-        if threading.current_thread() is not self._watcher and self._watcher.ident is not None:
-            self._watcher.join(timeout=1.0)
+        self._watcher.join(1.0)
 
     def farewell(self) -> None:
         """End Node because Python ends, or because nobody can reach it any more.
@@ -776,13 +498,11 @@ class Session:
         The parent's other threads are not here, but locks that they held are.
         """
         self._is_ending = True
-        self._death = KernelDied(None)
+        self._link.death = KernelDied(None)
         self._ending = threading.RLock()
         self.exchange.on_drop = self.exchange.memory.on_drop = lambda: None
-        self._kernel.abandon()
-        for fd in (self._out.fd, self._err.fd, self._wake_read, self._wake_write):
-            os.close(fd)
-        self._wake_read = self._wake_write = -1
+        self._link.abandon()
+        self._watcher.abandon()
 
 
 def _check_stack() -> None:
