@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal's own makes enum members, at a cost
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ _HERE: Final = Path(__file__).parent
 _TABLES: Final = frozenset(
     str(_HERE / name) for name in ("arena.py", "exchange.py", "memory.py", "mirrors.py")
 )
+_SIGINT: Final = int(signal.SIGINT)
 #: A second Ctrl-C sooner than this, in seconds, is the same fist on the keyboard.
 _REPEAT: Final = 0.3
 
@@ -44,10 +46,10 @@ class CtrlC:
 
     def __enter__(self) -> CtrlC:
         if threading.current_thread() is threading.main_thread():
-            previous = signal.getsignal(signal.SIGINT)
+            previous = _signal.getsignal(_SIGINT)
             if callable(previous):
                 self._previous = previous
-                signal.signal(signal.SIGINT, self._handle)
+                _signal.signal(_SIGINT, self._handle)
         return self
 
     def __exit__(
@@ -57,7 +59,7 @@ class CtrlC:
         trace: TracebackType | None,
     ) -> None:
         if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+            _signal.signal(_SIGINT, self._previous)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.direct and not _in_tables(frame):
