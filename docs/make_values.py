@@ -140,8 +140,8 @@ Each item is asked for when it is wanted, so a stream is never read ahead of its
 loop early ends the iterator, which closes a stream. `send` and `throw` reach a generator.
 
 In JavaScript a Python generator is iterated in the same way, and closed when its loop is left; an
-async generator by `for await`. Both are what `stream.Readable.from` and `pipeline` take as a source,
-and a function that takes an async iterable and returns an async generator is a step of a `pipeline`.
+async generator by `for await`. Both are sources for `stream.Readable.from` and `pipeline`,
+and an async generator function that takes an async iterable is a step of a `pipeline`.
 `bifrost.stream(x)` is a Node stream over a file object that Python has open (readable, writable or
 both; it stays open) or over anything that can be iterated. To write to a stream of JavaScript's and
 wait for it, hand the source over: `pipeline(generator, stream)`, awaited or with `.result()`.
