@@ -11,6 +11,7 @@ import { decode } from '../protocol/decoder.js';
 import { ByReference, Encoder } from '../protocol/encoder.js';
 import { ProtocolError, ShareError } from '../protocol/errors.js';
 import { OPERATIONS } from './objects.js';
+import { found } from './passing.js';
 import { PythonObjects, idOf } from './python.js';
 import { References } from './references.js';
 import { tableFromStream, tableToStream } from './tables.js';
@@ -298,7 +299,7 @@ export class Session {
       return [true, undefined];
     }
     const result = this.contain(() => iterator[verb](...args));
-    if (typeof result?.then !== 'function') return [Boolean(result.done), result.value];
+    if (typeof result?.then !== 'function') return [Boolean(result.done), found(iterator, result.value)];
     if (verb === 'return' && call.isNested) {
       result.catch(() => {}); // it will have ended in time
       return [true, undefined];
