@@ -31,9 +31,9 @@ HEAD = """# Values
 5. **You can say otherwise**, in both languages: `bifrost.proxy(x)` passes plain data by reference,
    `bifrost.copy(x)` makes plain data of an object, `bifrost.transfer(array)` hands an array over.
 
-**Round trips.** Data that crosses and comes back is equal to what it was; where it is not, the table
-says so. An array or a reference that comes back is the same object (`is`, `===`), however often it
-has crossed.
+**Round trips.** Data that crosses and comes back is equal to what it was; where it is not, the
+table says so. An array or a reference that comes back is the same object (`is`, `===`), however
+often it has crossed.
 
 What this means in practice:
 
@@ -167,14 +167,14 @@ when it is back, and a JavaScript error the same error.
 names are not taken: `append`, `extend`); of a dict an object, whose properties are the items with
 text or whole numbers as keys; of anything else an object as under *References*. The lists and
 dicts inside are live as well. What JavaScript puts into one is a copy, as always. In Python the
-`proxy` of an Array or object is a `JSObject`, and so is what is inside it. `delete` in an Array, and
-assignment beyond its end, leave `undefined` in the list.
+`proxy` of an Array or object is a `JSObject`, and so is what is inside it. `delete` in an Array,
+and assignment beyond its end, leave `undefined` in the list.
 
 `copy(x)` is plain data: a class instance's public fields (in JavaScript: its own enumerable
 properties) as a dict or object, functions among them left out; an iterator's items as a list or
 Array; likewise for what is inside, cycles included. Data stays what it is. It works on what the
-other side holds, too: `copy(js_object)` is `js_object.to_py()`. What has neither fields nor items (a
-promise, a lock) is a `ShareError`.
+other side holds, too: `copy(js_object)` is `js_object.to_py()`. What has neither fields nor
+items (a promise, a lock) is a `ShareError`.
 
 `transfer(array)` returns the array's contents in shared memory that crosses as it lies, to be kept
 by the receiver alone. The array itself is detached in JavaScript; in Python, where that cannot be,

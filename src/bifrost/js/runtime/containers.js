@@ -3,7 +3,7 @@
  * references: every look at one, and every change to one, goes to Python.
  */
 
-import { Array, Number, Object, Proxy, RangeError, Reflect, TypeError } from '../protocol/globals.js';
+import { Array, Number, Object, Proxy, RangeError, Reflect, String, TypeError } from '../protocol/globals.js';
 
 /** @typedef {import('./streams.js').Ask} Ask */
 
