@@ -6,7 +6,10 @@ Python programmer would catch for the same mishap, where there is one.
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import threading
+import weakref
+from typing import Any, Final, cast
 
 __all__ = [
     "BifrostError",
@@ -22,23 +25,6 @@ __all__ = [
 
 class BifrostError(Exception):
     """Base of every error that Bifrost itself raises."""
-
-    #: Whether it is a notebook cell's own error: then Python's frames tell its author nothing.
-    is_from_cell = False
-
-    def _render_traceback_(self) -> list[str]:
-        """What IPython shows instead of a Python traceback; without it, the usual one."""
-        if not self.is_from_cell:
-            raise NotImplementedError
-        lines = self._headline().splitlines()
-        cause = self.__cause__
-        while cause is not None:
-            lines += ["", f"caused by {cause}"]
-            cause = cause.__cause__
-        return lines
-
-    def _headline(self) -> str:
-        return f"{type(self).__name__}: {self}"
 
 
 class NodeNotFound(BifrostError, FileNotFoundError):
@@ -70,18 +56,56 @@ class ShareError(BifrostError, TypeError):
         return (type(self), (self.path, self.kind, self.advice))
 
 
-class JSError(BifrostError):
+class _ByName(type):
+    """Makes `JSError.TypeError`: a class of exceptions for each name of a JavaScript class.
+
+    An `except` clause asks for real base classes. So the exception for an error whose
+    classes are PaymentError and Error is of a class made for this chain, whose bases are
+    `JSError.PaymentError` and `JSError.Error`; these have no base but JSError itself, so
+    any chain of names goes together. The classes live as long as anybody uses them.
+    """
+
+    def __getattr__(cls, name: str) -> type[JSError]:
+        if cls is not JSError or not _is_class_name(name):
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        return _class_of((name,))
+
+    def __repr__(cls) -> str:
+        names = cls.__dict__.get("_names")
+        return f"<class 'bifrost.JSError.{names[0]}'>" if names else super().__repr__()
+
+
+class JSError(BifrostError, metaclass=_ByName):
     """An exception thrown by JavaScript (or the reason of a rejected promise).
+
+    Each JavaScript class of errors can be caught by its name, the user's own as well;
+    base classes catch what is derived from them, as `instanceof` does::
+
+        try:
+            node.run("null.x")
+        except JSError.TypeError as error:
+            print(error.message)
+
+    An error's own `name` counts as one of its classes, for many have no other. What is
+    thrown and is no Error is a `JSError.Thrown`.
 
     Attributes:
         name: the JavaScript error's name, such as ``"TypeError"``.
         message: its message.
-        stack: the JavaScript stack, without Bifrost's own frames (may be empty).
+        stack: the JavaScript stack, without Bifrost's own frames (may be empty). The
+            traceback has the same frames.
         properties: the error's own enumerable properties, converted (``code``, ...).
         value: what was thrown, converted, when it was not an Error object.
+        classes: the names of its classes, the most derived first.
 
-    A JavaScript ``cause`` is the exception's ``__cause__``.
+    A JavaScript ``cause`` is the exception's ``__cause__``. Raised in a function that
+    JavaScript calls, it is an Error of that name there.
     """
+
+    def __new__(cls, name: str, *args: Any, **kwargs: Any) -> JSError:
+        if cls is JSError:
+            cls = _class_of(_chain(name, kwargs.get("classes", args[4] if len(args) > 4 else ())))
+        return super().__new__(cls, name, *args)
 
     def __init__(
         self,
@@ -90,6 +114,7 @@ class JSError(BifrostError):
         stack: str = "",
         properties: dict[str, Any] | None = None,
         value: Any = None,
+        classes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(name, message, stack, properties, value)
         self.name = name
@@ -97,17 +122,63 @@ class JSError(BifrostError):
         self.stack = stack
         self.properties = properties or {}
         self.value = value
+        self.classes = classes or _DEFAULT.get(name, (name, "Error"))
         #: The JavaScript error itself; sent back, it is that object again.
         self.origin: Any = None
 
-    def _headline(self) -> str:
-        return str(self)
-
     def __str__(self) -> str:
-        head = f"{self.name}: {self.message}" if self.message else self.name
-        # V8's stack repeats the head; what follows it are the frames.
-        frames = [line for line in self.stack.splitlines() if line.startswith("    at ")]
-        return "\n".join([head, *frames])
+        # A class that sets no name of its own has inherited this one.
+        name = self.classes[0] if self.name == "Error" else self.name
+        return f"{name}: {self.message}" if self.message else name
+
+    def __repr__(self) -> str:
+        return f"JSError({self.name!r}, {self.message!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind = JSError if "_names" in type(self).__dict__ else type(self)
+        return (kind, (*self.args, self.classes))
+
+
+_DEFAULT: Final = {"Error": ("Error",), "Thrown": ("Thrown",)}
+
+#: The classes that are in use, by the names they stand for.
+_classes: Final[weakref.WeakValueDictionary[tuple[str, ...], type[JSError]]] = (
+    weakref.WeakValueDictionary()
+)
+_lock = threading.RLock()
+
+
+def _unlock() -> None:
+    global _lock
+    _lock = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
+
+
+def _is_class_name(name: str) -> bool:
+    return name.isidentifier() and name[0].isupper()
+
+
+def _chain(name: str, classes: Any) -> tuple[str, ...]:
+    """The names under which an error can be caught."""
+    classes = tuple(classes or _DEFAULT.get(name, (name, "Error")))
+    names = classes if name in classes else (name, *classes)
+    return tuple(dict.fromkeys(filter(_is_class_name, names)))
+
+
+def _class_of(names: tuple[str, ...]) -> type[JSError]:
+    if not names:
+        return JSError
+    with _lock:
+        found = _classes.get(names)
+        if found is None:
+            bases = (JSError,) if len(names) == 1 else tuple(_class_of((name,)) for name in names)
+            # To those who print its name it is a JSError: the text begins with JavaScript's.
+            body = {"__module__": JSError.__module__, "__doc__": JSError.__doc__, "_names": names}
+            found = _classes[names] = cast("type[JSError]", _ByName("JSError", bases, body))
+        return found
 
 
 class RunTimeout(BifrostError, TimeoutError):

@@ -196,7 +196,7 @@ def test_line_magics(kernel: Notebook, tmp_path: Path) -> None:
     assert kernel.check("total").value == "6"
     assert "cannot be read" in kernel.run("%node_file nowhere.js").stderr
     script.write_text("\nnull.x")
-    assert f"{script.name.replace(' ', '%20')}:2" in str(kernel.run(f"%node_file {script}").error)
+    assert f"{script.name.replace(' ', '%20')}:2" in kernel.run(f"%node_file {script}").traceback
 
 
 def test_help(kernel: Notebook) -> None:

@@ -56,6 +56,9 @@ class Surroundings:
     def find_deserializer(self, name: str) -> Callable[[Any], Any] | None:
         return None
 
+    def place(self, error: BaseException, stack: str) -> BaseException:
+        return error
+
     def undo_shares(self) -> None:
         self.undos += 1
 

@@ -178,6 +178,7 @@ def _seconds(text: str) -> float:
 def _guarded(action: Callable[[], int]) -> int:
     """Turn the errors a user can meet into a message and an exit status, without a traceback."""
     from ..errors import BifrostError, JSError, RunTimeout
+    from .report import report
 
     try:
         return action()
@@ -190,11 +191,8 @@ def _guarded(action: Callable[[], int]) -> int:
         status = error.properties.get("code") if isinstance(error, JSError) else None
         if isinstance(status, int) and getattr(error, "name", "") == "ProcessExit":
             return status & 255
-        print(error, file=sys.stderr)
-        cause = error.__cause__
-        while isinstance(cause, BifrostError):
-            print(f"caused by {cause}", file=sys.stderr)
-            cause = cause.__cause__
+        lines = report(error) if isinstance(error, JSError) else [error]
+        print(*lines, sep="\n", file=sys.stderr)
         return EXIT_ERROR
     except BrokenPipeError:
         # Whoever read our output has enough. What is still buffered cannot be written at exit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from ..errors import BifrostError
 from ..protocol.undefined import undefined
 from .node import Node
+from .report import report
 from .workspace import Workspace
 
 _FLAG = re.compile(r"\s*(--?[A-Za-z][\w-]*)(?:=|\s+|$)")
@@ -72,6 +74,7 @@ class NodeMagics(Magics):
         return name in hidden and self.shell.user_ns.get(name) is hidden[name]
 
     def _run(self, source: str, options: _Options, filename: str | None = None) -> Any:
+        __tracebackhide__ = True
         try:
             value = self._node.run_cell(
                 source,
@@ -83,7 +86,8 @@ class NodeMagics(Magics):
                 timeout=options.timeout,
             )
         except BifrostError as error:
-            error.is_from_cell = True
+            # What IPython shows instead of a traceback: Python's frames tell its author nothing.
+            vars(error)["_render_traceback_"] = functools.partial(report, error)
             raise
         except NameError as error:
             raise UsageError(str(error)) from None
@@ -114,6 +118,7 @@ class NodeMagics(Magics):
         -t SECONDS, --timeout SECONDS
             stop the JavaScript after so long; its state stays
         """
+        __tracebackhide__ = True
         options = _parse(line)
         # The magic's own line counts, as it does in the notebook's margin.
         return self._run(f"{options.rest}\n{cell}", options)

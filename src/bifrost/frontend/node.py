@@ -22,12 +22,15 @@ from ..runtime.exchange import Registry
 from ..runtime.kernel import Settings
 from ..runtime.proxy import JSObject
 from ..runtime.session import Session
+from ..runtime.tracebacks import remember
 from .workspace import Workspace
 
 __all__ = ["Node"]
 
 
 _nodes: weakref.WeakSet[Node] = weakref.WeakSet()
+#: Numbers the scripts of all Nodes: tracebacks tell them apart by their names.
+_runs = itertools.count(1)
 
 
 def _after_fork() -> None:
@@ -83,7 +86,6 @@ class Node:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._farewell: weakref.finalize[Any, Any] | None = None
         self._workspace: Workspace | None = None
-        self._runs = itertools.count(1)
 
     def __repr__(self) -> str:
         session = self._session
@@ -121,8 +123,9 @@ class Node:
             KeyboardInterrupt: Ctrl-C; the script was stopped, state is kept.
             KernelDied: Node.js ended; the next call starts a new one.
         """
+        __tracebackhide__ = True
         given = _variables(vars)
-        changes, _ = self._run(script, f"run[{next(self._runs)}]", "never", given, timeout)
+        changes, _ = self._run(script, f"run[{next(_runs)}]", "never", given, timeout)
         return {**given, **changes}
 
     def run_file(
@@ -137,6 +140,7 @@ class Node:
             OSError: the file cannot be read.
             UnicodeDecodeError: it is not UTF-8.
         """
+        __tracebackhide__ = True
         path = Path(filename).resolve()
         given = _variables(vars)
         changes, _ = self._run(path.read_text(encoding="utf-8"), str(path), "never", given, timeout)
@@ -158,7 +162,8 @@ class Node:
             ShareError: a variable, or the value, cannot cross.
             JSError, RunTimeout, KeyboardInterrupt, KernelDied: as for :meth:`run`.
         """
-        _, value = self._run(js, f"eval[{next(self._runs)}]", "always", _variables(vars), timeout)
+        __tracebackhide__ = True
+        _, value = self._run(js, f"eval[{next(_runs)}]", "always", _variables(vars), timeout)
         return value
 
     def run_cell(
@@ -179,6 +184,7 @@ class Node:
             outputs: bring only these back (None: all that were made or changed).
             wants_value: return the completion value, if it is one that a notebook shows.
         """
+        __tracebackhide__ = True
         self._attach(workspace)
         _, value = self._run(
             source,
@@ -204,6 +210,7 @@ class Node:
         outputs: Iterable[str] | None = None,
         cell: bool = False,
     ) -> tuple[dict[str, Any], Any]:
+        __tracebackhide__ = True  # in pytest and IPython: an error's place is in the user's code
         if not isinstance(source, str):
             raise TypeError(f"the script is a str of JavaScript, not {type(source).__name__}")
         if timeout is not None and not timeout >= 0:
@@ -218,14 +225,17 @@ class Node:
             if workspace is not None:
                 workspace.forget(given)
         cwd = self._settings.cwd or Path.cwd()
+        if not Path(filename).is_absolute():
+            remember(filename, source)
         memory.push_mirrors()
         try:
             (made, values, value, error), stopped = session.perform(
                 "run", source, filename, wants, names, given, str(cwd), timeout=timeout
             )
-        except ShareError as error:
+        except ShareError as refusal:
             # The path begins at the call's list of arguments: variables are what was given.
-            raise ShareError(error.path.replace("$[5]", "$", 1), error.kind, error.advice) from None
+            path = refusal.path.replace("$[5]", "$", 1)
+            raise ShareError(path, refusal.kind, refusal.advice) from None
         finally:
             memory.pull_mirrors()
         changes = dict(zip(made, values, strict=True))
@@ -237,7 +247,10 @@ class Node:
         if stopped is not None:
             raise stopped
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # see Session.perform
         return changes, value
 
     # -- objects

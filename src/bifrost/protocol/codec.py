@@ -34,9 +34,18 @@ class Codec:
         """
         return encode(value, self._around)
 
-    def encode_error(self, name: str, message: str) -> bytes:
-        """Return the bytes of an error that is no more than this; takes hardly any stack."""
-        parts = {"name": name, "message": message, "stack": "", "properties": {}, "python": True}
+    def encode_exception(self, error: BaseException) -> bytes:
+        """Return the bytes of an exception without its traceback; takes hardly any stack."""
+        reference = ormsgpack.packb([self._around.lend(error)[0], "object"])
+        parts = {
+            "name": type(error).__name__,
+            "message": str(error),
+            "stack": "",
+            "properties": {},
+            "python": True,
+            "origin": ext(Ext.REFERENCE, reference),
+        }
+        self._around.commit_shares()
         return ormsgpack.packb(ext(Ext.ERROR, ormsgpack.packb(parts)))
 
     def decode(self, body: bytes) -> Any:

@@ -37,6 +37,9 @@ class Inward(Protocol):
 
     def find_deserializer(self, name: str) -> Callable[[Any], Any] | None: ...
 
+    def place(self, error: BaseException, stack: str) -> BaseException:
+        """An error came: give it its traceback; return the exception that stands for it."""
+
 
 def decode(body: bytes, around: Inward) -> Any:
     """Return the value of some bytes.
@@ -244,7 +247,8 @@ class _Reader:
         parts = self.read(body)
         if type(parts) is dict and "cause" in parts:
             parts["cause"] = self._cause(parts["cause"])
-        return error_from_parts(parts)
+        error = error_from_parts(parts)
+        return self._around.place(error, parts.get("stack", ""))
 
     def _cause(self, cause: Any) -> Any:
         if type(cause) is not _Pending:

@@ -6,9 +6,12 @@ import traceback
 from typing import Any
 
 from ..errors import JSError, ProtocolError, ShareError
+from . import stacks
 
 #: The name under which something travels that was thrown and is no Error.
 THROWN = "Thrown"
+#: Of a deeper traceback JavaScript gets so many frames, the innermost.
+MOST_FRAMES = 50
 
 
 def error_to_parts(error: BaseException) -> dict[str, Any]:
@@ -17,8 +20,9 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
         parts: dict[str, Any] = {
             "name": error.name,
             "message": error.message,
-            "stack": error.stack,
+            "stack": error.stack + stacks.passed(error.__traceback__),
             "properties": error.properties,
+            "classes": list(error.classes),
         }
         if error.name == THROWN:
             parts["properties"] = {**error.properties, "thrown": error.value}
@@ -28,7 +32,7 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
         parts = {
             "name": type(error).__name__,
             "message": _text(error),
-            "stack": "".join(traceback.format_exception(error)),
+            "stack": _traceback(error),
             "properties": {},
             "python": True,
         }
@@ -43,8 +47,18 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
     return parts
 
 
+def _traceback(error: BaseException) -> str:
+    trace = stacks.without_own(error.__traceback__)
+    count = sum(1 for _ in stacks.entries(trace))
+    lines = traceback.format_exception(type(error), error, trace, limit=-MOST_FRAMES)
+    if count > MOST_FRAMES:
+        first = next(at for at, line in enumerate(lines) if line.startswith("Traceback "))
+        lines[first] = f"Traceback (the last {MOST_FRAMES} of {count} calls):\n"
+    return "".join(lines).rstrip("\n")
+
+
 def error_from_parts(parts: Any) -> BaseException:
-    """Make the exception that a description from JavaScript means.
+    """Make the exception that a description from JavaScript means, without its traceback.
 
     Raises:
         ProtocolError: it describes none.
@@ -60,8 +74,13 @@ def error_from_parts(parts: Any) -> BaseException:
         raise ProtocolError(f"not an error: {parts!r}")
     if parts["name"] == "ShareError" and {"path", "kind", "advice"} <= properties.keys():
         return ShareError(*(str(properties[key]) for key in ("path", "kind", "advice")))
-    thrown = properties.pop("thrown", None) if parts["name"] == THROWN else None
-    error = JSError(name, message, stack, properties, thrown)
+    classes = parts.get("classes", [])
+    if type(classes) is not list or not all(isinstance(item, str) for item in classes):
+        raise ProtocolError(f"not an error: {parts!r}")
+    thrown = None
+    if name == THROWN:
+        thrown, classes = properties.pop("thrown", None), [THROWN]
+    error = JSError(name, message, stack, properties, thrown, classes=tuple(classes))
     error.origin = origin
     cause = parts.get("cause")
     if isinstance(cause, BaseException):

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ProtocolError
+from ..errors import JSError, ProtocolError
 from ..protocol.arrays import Descriptor
+from ..protocol.stacks import without_own
 from .host import kind_of
 from .memory import Memory
 from .proxy import JSMethod, JSObject
+from .tracebacks import to_traceback
 
 
 class Registry:
@@ -63,6 +65,8 @@ class Exchange:
         # JavaScript objects that Python holds: id -> [holds, the one proxy for it].
         self._proxies: dict[int, tuple[int, weakref.ref[JSObject]]] = {}
         self._dropped: deque[int] = deque()
+        # The exceptions that stand for JavaScript errors: id of the error -> exception.
+        self._errors: weakref.WeakValueDictionary[int, JSError] = weakref.WeakValueDictionary()
         # Python objects that JavaScript holds: id -> [the object, holds].
         self._lent: dict[int, list[Any]] = {}
         self._idents: dict[object, int] = {}  # what identifies an object -> id
@@ -169,6 +173,20 @@ class Exchange:
             weakref.finalize(proxy, self._drop, ident).atexit = False
         self._proxies[ident] = (count + 1, weakref.ref(proxy))
         return proxy
+
+    def place(self, error: BaseException, stack: str) -> BaseException:
+        """Give an error its traceback; while a JavaScript error's exception lives, it is that."""
+        if isinstance(error, JSError) and isinstance(error.origin, JSObject):
+            ident = error.origin._bifrost_id
+            known = self._errors.get(ident)
+            if known is None:
+                self._errors[ident] = error
+            else:
+                known.__dict__.update(error.__dict__)
+                known.__cause__, known.__traceback__ = error.__cause__, None
+                error = known
+        error.__traceback__ = to_traceback(stack, without_own(error.__traceback__))
+        return error
 
     def _drop(self, ident: int) -> None:
         # Runs inside the garbage collector: only note it.

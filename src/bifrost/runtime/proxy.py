@@ -38,6 +38,7 @@ class JSObject:
         object.__setattr__(self, "_bifrost_kind", kind)
 
     def _ask(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
+        __tracebackhide__ = True  # in pytest and IPython
         return self._bifrost_session.call(method, *arguments, timeout=timeout)
 
     def __repr__(self) -> str:
@@ -57,8 +58,8 @@ class JSObject:
         return found, value
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(("_ipython_", "_repr_")) or (name[:2] == name[-2:] == "__"):
-            raise AttributeError(name)  # protocols of Python's are not JavaScript's
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)  # Python's own protocols are not JavaScript's
         found, value = self._property(name)
         if not found:
             raise AttributeError(f"the JavaScript {self._bifrost_kind} has no property {name!r}")
@@ -81,9 +82,6 @@ class JSObject:
 
     def __delitem__(self, key: str | int) -> None:
         self._ask("remove", self, key)
-
-    def _ipython_key_completions_(self) -> list[str]:
-        return list(self._ask("names", self))
 
     def __dir__(self) -> list[str]:
         own = ["to_py", *(name for name in type(self).__dict__ if not name.startswith("_"))]
@@ -109,12 +107,10 @@ class JSObject:
     # -- conversions and protocols
 
     def to_py(self) -> Any:
-        """Return a copy as Python data: own fields as a dict, an iterable as a list.
-
-        What is inside it is copied likewise; functions among the fields are left out.
+        """Return a copy as Python data: own properties as a dict, an iterable as a list.
 
         Raises:
-            ShareError: something in it has no fields.
+            ShareError: something in it is no data.
         """
         return self._ask("copy", self)
 
@@ -127,28 +123,7 @@ class JSObject:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        ended = self._ask("dispose", self, False)
-        if isinstance(ended, JSPromise):
-            ended.result()
-
-    async def __aenter__(self) -> JSObject:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        ended = await eventually(self._bifrost_session, "dispose", self, True)
-        if isinstance(ended, JSPromise):
-            await ended
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(
-            f"a JavaScript {self._bifrost_kind} stays in its Node.js: it cannot be pickled or"
-            " copied; `to_py()` copies the data in it"
-        )
+        self._ask("dispose", self)
 
 
 class JSFunction(JSObject):
@@ -162,10 +137,12 @@ class JSFunction(JSObject):
     __slots__ = ()
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
         return self._ask("call", self, None, _list(arguments, options))
 
     def new(self, *arguments: Any, **options: Any) -> Any:
         """Call it as a constructor, as ``new f(...)`` does."""
+        __tracebackhide__ = True
         return self._ask("construct", self, _list(arguments, options))
 
     def __instancecheck__(self, value: Any) -> bool:
@@ -183,6 +160,7 @@ class JSMethod(JSFunction):
         object.__setattr__(self, "_bifrost_this", this)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
         return self._ask(
             "call", self._bifrost_function, self._bifrost_this, _list(arguments, options)
         )
@@ -205,6 +183,7 @@ class JSClass(JSFunction):
     __slots__ = ()
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
         return self.new(*arguments, **options)
 
 
@@ -220,6 +199,7 @@ class JSPromise(JSObject):
             JSError: it was rejected.
             RunTimeout: it has not settled after `timeout` seconds; it may still do so.
         """
+        __tracebackhide__ = True
         return self._ask("settle", self, timeout=timeout)
 
     def __await__(self) -> Generator[Any, None, Any]:

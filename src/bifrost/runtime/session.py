@@ -128,6 +128,7 @@ class Session:
             KeyboardInterrupt: Ctrl-C; it has been stopped.
             KernelDied: Node ended.
         """
+        __tracebackhide__ = True  # in pytest and IPython
         value, stopped = self.perform(method, *arguments, timeout=timeout)
         if stopped is not None:
             raise stopped
@@ -141,6 +142,7 @@ class Session:
         Returns:
             The value, and the RunTimeout or KeyboardInterrupt that is to be raised.
         """
+        __tracebackhide__ = True
         _check_stack()
         if self._abandoned:
             self._end_abandoned()
@@ -167,11 +169,13 @@ class Session:
                     raise
                 raise ctrl_c.error from None
             ctrl_c.direct = self.exchange.runs_user_code
-            value = self._decode(reply)
+            # An exception's traceback keeps this frame: it must not hold what may lead back to
+            # the exception by way of JavaScript, for no garbage collector would see that.
+            values = [self._decode(reply)]
         stopped = ctrl_c.error or stopped
         if kind is Message.ERROR:
-            raise stopped or value
-        return value, stopped
+            raise stopped or values.pop()
+        return values.pop(), stopped
 
     def notify(self, method: str, *arguments: Any) -> None:
         """Tell JavaScript something."""
@@ -362,7 +366,8 @@ class Session:
             The KeyboardInterrupt, or the like, that is to go on once the JavaScript has stopped.
         """
         _, ident, body = frame
-        outgoing = None
+        outgoing: BaseException | None = None
+        failure: BaseException | None = None
         outer = getattr(self._serving, "parent", _NO_PARENT)
         self._serving.parent = ident.to_bytes(4, "little")
         try:
@@ -381,12 +386,18 @@ class Session:
                 if ctrl_c is not None:
                     ctrl_c.direct = False
         except BaseException as error:  # noqa: BLE001 - JavaScript gets it, and Python too
+            failure = error
             if not isinstance(error, Exception):
                 outgoing = error
             reply = pack(Message.ERROR, ident, self._encode_error(error))
         finally:
             self._serving.parent = outer
-        self._link.send(reply)
+        try:
+            self._link.send(reply)
+        finally:
+            # Until now it held what it refers to, which must not be released on the way. From
+            # here on its own traceback would keep it.
+            del failure
         return outgoing
 
     def _encode_error(self, error: BaseException) -> bytes:
@@ -395,7 +406,9 @@ class Session:
                 return self._codec.encode(error)
             except BaseException as again:  # noqa: BLE001 - RecursionError, say
                 # JavaScript waits for an answer, so it gets one, whatever happens here.
-                return self._codec.encode_error(type(again).__name__, str(again))
+                return self._codec.encode_exception(
+                    error if isinstance(error, RecursionError) else again
+                )
 
     # -- events
 

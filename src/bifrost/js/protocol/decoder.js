@@ -5,6 +5,7 @@ import {
   Array, BigInt, Buffer, Date, Error, JSON, Map, Number, Object, RangeError, RegExp, Set, String,
 } from './globals.js';
 import { ProtocolError, PythonError, ShareError } from './errors.js';
+import { passedPython } from './stacks.js';
 import { Ext } from './messages.js';
 import { remember } from './origins.js';
 import { Complex, Decimal, Duration } from './types.js';
@@ -409,15 +410,17 @@ class Reader {
   #error() {
     // Made before its parts are read: its cause or a property may lead back to it.
     const error = /** @type {any} */ (this.#made(new PythonError('Error', '', '')));
-    const { name, message, stack, properties, cause, python, origin } = this.value();
-    if (origin instanceof Error) return origin; // one of our own, coming home
+    const { name, message, stack, properties, classes, cause, python, origin } = this.value();
+    if (origin instanceof Error) {
+      passedPython(origin, stack); // one of our own, coming home
+      return origin;
+    }
     if (origin !== undefined) remember(error, origin);
     if (typeof name !== 'string' || typeof message !== 'string') throw new ProtocolError('not an error');
-    const kind = /** @type {any} */ (globalThis)[name];
-    if (!python && typeof kind === 'function' && kind.prototype instanceof Error) {
-      Object.setPrototypeOf(error, kind.prototype);
-    } else if (!python) {
-      Object.setPrototypeOf(error, Error.prototype);
+    if (!python) {
+      const kinds = [name, ...(classes ?? [])].map((kind) => /** @type {any} */ (globalThis)[kind]);
+      const kind = kinds.find((kind) => typeof kind === 'function' && kind.prototype instanceof Error);
+      Object.setPrototypeOf(error, (kind ?? Error).prototype);
     }
     define(error, 'name', name);
     define(error, 'message', message);

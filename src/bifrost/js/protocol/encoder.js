@@ -456,7 +456,7 @@ export class Encoder {
     if (Array.isArray(error.errors) && !own.includes('errors')) own.push('errors'); // AggregateError
     const { cause } = error;
     this.#ext(Ext.ERROR, () => {
-      this.#out.byte(0x80 | (cause === undefined ? 5 : 6));
+      this.#out.byte(0x80 | (cause === undefined ? 6 : 7));
       const texts = { name: error.name, message: error.message, stack: this.outward.stack(error) };
       for (const [key, text] of Object.entries(texts)) {
         this.#out.string(key);
@@ -464,6 +464,8 @@ export class Encoder {
       }
       this.#out.string('properties');
       this.#entries(own, (key) => error[key]);
+      this.#out.string('classes');
+      this.#out.plain(classesOf(error));
       // The Python exception that it was, or this very object: so that it can come home as itself.
       this.#out.string('origin');
       this.#reference(originOf(error) ?? error);
@@ -491,6 +493,16 @@ export class Encoder {
       else this.#out.plain(parts);
     });
   }
+}
+
+/** The names of an error's classes, its own first. @param {object} error */
+function classesOf(error) {
+  const names = [];
+  for (let at = Object.getPrototypeOf(error); at && Object.getPrototypeOf(at); at = Object.getPrototypeOf(at)) {
+    const kind = Object.getOwnPropertyDescriptor(at, 'constructor')?.value;
+    if (typeof kind === 'function' && typeof kind.name === 'string' && kind.name) names.push(kind.name);
+  }
+  return names;
 }
 
 /**

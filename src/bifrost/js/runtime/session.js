@@ -2,26 +2,26 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { writeSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Boolean, Buffer, Error, Map, Number, Object, Promise, Set, String, process } from '../protocol/globals.js';
 import { seal } from '../protocol/framing.js';
 import { Message } from '../protocol/messages.js';
 import { decode } from '../protocol/decoder.js';
 import { ByReference, Encoder } from '../protocol/encoder.js';
 import { ProtocolError, ShareError } from '../protocol/errors.js';
+import { addFramesHere, ownStack } from '../protocol/stacks.js';
 import { OPERATIONS } from './objects.js';
-import { found } from './passing.js';
 import { PythonObjects, idOf } from './python.js';
 import { References } from './references.js';
 import { tableFromStream, tableToStream } from './tables.js';
 
-const HERE = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 /** In the place of a call's parent: no thread waits for the answer, which goes to the events. */
 const UNAWAITED = 0xffff_ffff;
 const PARENT_SIZE = 4;
 /** Calls of a small function that must fit on the stack before we call Python. */
 const FRAMES = 1000;
+
+/** The name under which something crosses that is thrown and is no Error. */
+const THROWN = 'Thrown';
 
 /** Thrown into a run that Python asked to stop. */
 export class Interrupted extends Error {
@@ -136,7 +136,7 @@ export class Session {
         return this.customClasses.has(name) ? name : undefined;
       },
       tableStream: tableToStream,
-      stack: cleanStack,
+      stack: ownStack,
     });
     /** @type {import('../protocol/decoder.js').Inward} */
     this.#inward = {
@@ -299,7 +299,7 @@ export class Session {
       return [true, undefined];
     }
     const result = this.contain(() => iterator[verb](...args));
-    if (typeof result?.then !== 'function') return [Boolean(result.done), found(iterator, result.value)];
+    if (typeof result?.then !== 'function') return [Boolean(result.done), result.value];
     if (verb === 'return' && call.isNested) {
       result.catch(() => {}); // it will have ended in time
       return [true, undefined];
@@ -445,7 +445,7 @@ export class Session {
         const answer = this.#answers.get(id);
         if (answer) {
           this.#answers.delete(id);
-          if (answer.error) throw answer.value;
+          if (answer.error) throw raised(answer.value);
           return answer.value;
         }
         const frame = this.#transport.receive();
@@ -523,9 +523,16 @@ function checkStack(frames) {
 function asError(thrown) {
   if (thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]') return thrown;
   const error = new Error(typeof thrown === 'string' ? thrown : cleanText(thrown));
-  error.name = 'Thrown';
+  error.name = THROWN;
   error.stack = '';
   return Object.assign(error, { thrown });
+}
+
+/** What to throw for an error that Python raised. @param {any} error */
+function raised(error) {
+  if (error.name === THROWN && Object.hasOwn(error, 'thrown')) return error.thrown;
+  addFramesHere(error);
+  return error;
 }
 
 /** @param {any} value */
@@ -536,18 +543,3 @@ function cleanText(value) {
     return typeof value;
   }
 }
-
-/** An error's stack without the frames that are ours. @param {any} error */
-export function cleanStack(error) {
-  const stack = typeof error.stack === 'string' ? error.stack : '';
-  return stack
-    .split('\n')
-    .filter((/** @type {string} */ line) => !isOurs(line))
-    .join('\n');
-}
-
-/** @param {string} line of a stack */
-const isOurs = (line) =>
-  line.includes(HERE) || /^ {4}at (Session\.post \()?node:(inspector|internal\/(vm|process\/task_queues))/.test(line) ||
-  line === '    at <anonymous>:1:1' || line.includes('(node:inspector:') || line.includes('(node:internal/async_local_storage') || line.includes('(node:internal/process/task_queues');
-
