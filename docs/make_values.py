@@ -28,6 +28,13 @@ HEAD = """# Values
 4. **Data that cannot cross is a `ShareError`** that names the path to the culprit, such as
    `$.data.rows[3]`. Nothing has been sent then, and nothing is kept.
 
+5. **You can say otherwise**, in both languages: `bifrost.proxy(x)` passes plain data by reference,
+   `bifrost.copy(x)` makes plain data of an object, `bifrost.transfer(array)` hands an array over.
+
+**Round trips.** Data that crosses and comes back is equal to what it was; where it is not, the
+table says so. An array or a reference that comes back is the same object (`is`, `===`), however
+often it has crossed.
+
 What this means in practice:
 
 * A tuple becomes an Array, and comes back as a list. As a key of a Map an Array is a tuple again.
@@ -140,14 +147,38 @@ Each item is asked for when it is wanted, so a stream is never read ahead of its
 loop early ends the iterator, which closes a stream. `send` and `throw` reach a generator.
 
 In JavaScript a Python generator is iterated in the same way, and closed when its loop is left; an
-async generator by `for await`. Both are what `stream.Readable.from` and `pipeline` take as a source,
-and a function that takes an async iterable and returns an async generator is a step of a `pipeline`.
+async generator by `for await`. Both are sources for `stream.Readable.from` and `pipeline`,
+and an async generator function that takes an async iterable is a step of a `pipeline`.
 `bifrost.stream(x)` is a Node stream over a file object that Python has open (readable, writable or
 both; it stays open) or over anything that can be iterated. To write to a stream of JavaScript's and
 wait for it, hand the source over: `pipeline(generator, stream)`, awaited or with `.result()`.
 
+JavaScript waits where Python would: `bifrost.with(manager, (value) => ...)` runs a function, which
+may be asynchronous, within a context manager (`async with`, where that is what it has); `using`
+leaves a manager that has been entered. A Python object is no thenable: its `then`, if it
+has one, is not to be seen, so that `await` gives the object.
+
 Errors keep their identity: a Python exception that passes through JavaScript is the same exception
 when it is back, and a JavaScript error the same error.
+
+### By reference, by value, for good
+
+`proxy(x)` of a list is an Array in JavaScript, with all that Arrays do (and Python's methods whose
+names are not taken: `append`, `extend`); of a dict an object, whose properties are the items with
+text or whole numbers as keys; of anything else an object as under *References*. The lists and
+dicts inside are live as well. What JavaScript puts into one is a copy, as always. In Python the
+`proxy` of an Array or object is a `JSObject`, and so is what is inside it. `delete` in an Array,
+and assignment beyond its end, leave `undefined` in the list.
+
+`copy(x)` is plain data: a class instance's public fields (in JavaScript: its own enumerable
+properties) as a dict or object, functions among them left out; an iterator's items as a list or
+Array; likewise for what is inside, cycles included. Data stays what it is. It works on what the
+other side holds, too: `copy(js_object)` is `js_object.to_py()`. What has neither fields nor
+items (a promise, a lock) is a `ShareError`.
+
+`transfer(array)` returns the array's contents in shared memory that crosses as it lies, to be kept
+by the receiver alone. The array itself is detached in JavaScript; in Python, where that cannot be,
+it becomes read-only. An array that JavaScript has in shared memory already is returned as it is.
 
 ### Types of your own
 

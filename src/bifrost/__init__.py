@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .frontend.npm import Npm
     from .protocol.undefined import undefined
     from .runtime.arena import asarray, empty, zeros
+    from .runtime.passing import copy, proxy, transfer
     from .runtime.proxy import JSObject
 
     node: Node
@@ -50,11 +51,14 @@ __all__ = [
     "RunTimeout",
     "ShareError",
     "asarray",
+    "copy",
     "empty",
     "node",
     "npm",
     "on",
     "once",
+    "proxy",
+    "transfer",
     "undefined",
     "zeros",
 ]
@@ -63,9 +67,12 @@ _HOMES = {
     "JSObject": "runtime.proxy",
     "Node": "frontend.node",
     "asarray": "runtime.arena",
+    "copy": "runtime.passing",
     "empty": "runtime.arena",
     "on": "frontend.events",
     "once": "frontend.events",
+    "proxy": "runtime.passing",
+    "transfer": "runtime.passing",
     "undefined": "protocol.undefined",
     "zeros": "runtime.arena",
 }

@@ -10,7 +10,8 @@ import { Complex, Decimal, Duration } from './protocol/types.js';
 import { Critical, listen } from './runtime/interrupts.js';
 import { Memory } from './runtime/memory.js';
 import { Outcome, Session } from './runtime/session.js';
-import { KeywordArguments, idOf } from './runtime/python.js';
+import { copy, proxy, transfer } from './runtime/passing.js';
+import { KeywordArguments, idOf, within } from './runtime/python.js';
 import { streamOver } from './runtime/streams.js';
 import { Transport, takeOver } from './runtime/transport.js';
 import { Evaluator } from './frontend/evaluator.js';
@@ -41,6 +42,9 @@ const critical = new Critical();
 const memory = new Memory(fd, size, region, regionSize, native, () => {});
 const session = new Session(new Transport(requests, replies, events), memory, critical);
 
+/** @param {string} method @param {...any} args */
+const ask = (method, ...args) => session.call(method, ...args);
+
 Evaluator.prepare();
 // The inspector keeps what Node's own console is given, for somebody to look at. This one does not.
 const { Console } = console;
@@ -61,8 +65,16 @@ Object.defineProperty(globalThis, 'console', {
   python: (name) => session.call('import', name),
   /** Keyword arguments of a call to Python: `f(1, kwargs({key: 2}))`. @param {Record<string, any>} values */
   kwargs: (values) => new KeywordArguments(values),
+  /** Passes plain data by reference: Python works on this very Array or object. @param {any} value */
+  proxy: (value) => (idOf(value) === undefined ? proxy(value) : value),
+  /** Plain data with what an object holds, to pass it by value. @param {any} value */
+  copy: (value) => (idOf(value) === undefined ? copy(value) : session.call('copy', value)),
+  /** An array's contents in shared memory that is Python's to keep; the array is detached. @param {any} array */
+  transfer: (array) => transfer(memory, array),
+  /** Runs an action within a Python context manager. @param {any} manager @param {(value: any) => any} action */
+  with: (manager, action) => within(ask, manager, action),
   /** A Node stream over a Python file object, or over anything that can be iterated. @param {any} source */
-  stream: (source) => streamOver((name, ...args) => session.call(name, ...args), source, idOf(source) !== undefined),
+  stream: (source) => streamOver(ask, source, idOf(source) !== undefined),
   /**
    * A new array of zeros that Python sees without a copy.
    * @param {number | number[]} shape

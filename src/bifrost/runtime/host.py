@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import inspect
 import operator
@@ -10,7 +11,11 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..errors import JSError
+from ..protocol.encoder import ByReference
+from ..protocol.undefined import undefined
 from . import streams
+from .passing import copy, fields_of
 
 _END: Final = object()
 
@@ -18,6 +23,10 @@ _END: Final = object()
 def kind_of(value: Any) -> str:
     """How JavaScript is to treat an object: the first of these that it is."""
     kind = type(value)
+    if isinstance(value, list):
+        return "list"
+    if isinstance(value, dict):
+        return "dict"
     if inspect.isawaitable(value):
         return "awaitable"
     if hasattr(kind, "__aiter__"):
@@ -57,8 +66,72 @@ def _delete(target: Any, key: str | int) -> None:
         del target[key]
 
 
-def _names(target: Any) -> list[str]:
-    return [name for name in dir(target) if not name.startswith("_")]
+def _fields(target: Any) -> list[str]:
+    return fields_of(target) or []
+
+
+# Lists and dicts are here because they were sent as live references, and so is what is in them.
+
+
+def _live(value: Any) -> Any:
+    return ByReference(value) if isinstance(value, (list, dict, set)) else value
+
+
+def _key(target: Any, key: str | int) -> Any:
+    """The key that JavaScript means, whose keys are all text."""
+    if isinstance(target, dict) and isinstance(key, str) and key not in target:
+        with contextlib.suppress(ValueError):
+            if int(key) in target and str(int(key)) == key:
+                return int(key)
+    return key
+
+
+def _item(target: Any, key: str | int) -> tuple[bool, Any]:
+    try:
+        return True, _live(target[_key(target, key)])
+    except (LookupError, TypeError):
+        return False, None
+
+
+def _set_item(target: Any, key: str | int, value: Any) -> None:
+    if isinstance(target, list) and isinstance(key, int) and key >= len(target):
+        _set_length(target, key)
+        target.append(value)
+    else:
+        target[_key(target, key)] = value
+
+
+def _clear_item(target: list[Any], index: int) -> None:
+    """What `delete` does to an Array: its length stays."""
+    if index < len(target):
+        target[index] = undefined
+
+
+def _set_length(target: list[Any], length: int) -> None:
+    del target[length:]
+    target.extend([undefined] * (length - len(target)))
+
+
+def _primitive(target: Any, hint: str) -> Any:
+    if hint == "number" and hasattr(type(target), "__float__"):
+        return float(target)
+    return str(target)
+
+
+def _enter(manager: Any) -> Any:
+    if hasattr(type(manager), "__enter__") or not hasattr(type(manager), "__aenter__"):
+        return manager.__enter__()
+    return manager.__aenter__()
+
+
+def _exit(manager: Any, error: Any) -> Any:
+    """Leave a context; return whether it deals with the error, if there is one."""
+    if error is not None and not isinstance(error, BaseException):
+        error = JSError("Thrown", str(error))
+    details = (None, None, None) if error is None else (type(error), error, error.__traceback__)
+    if hasattr(type(manager), "__exit__") or not hasattr(type(manager), "__aexit__"):
+        return bool(manager.__exit__(*details))
+    return manager.__aexit__(*details)
 
 
 def _arity(target: Any) -> int:
@@ -112,10 +185,19 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
     "property": _get,
     "assignProperty": _set,
     "remove": _delete,
-    "names": _names,
+    "fields": _fields,
+    "item": _item,
+    "setItem": _set_item,
+    "clearItem": _clear_item,
+    "deleteItem": lambda target, key: target.pop(_key(target, key), None) and None,
+    "keys": lambda target: [str(key) for key in target if type(key) in (str, int)],
+    "length": len,
+    "setLength": _set_length,
+    "isInstance": lambda target, value: isinstance(value, target),
+    "copy": copy,
     "arity": _arity,
     "text": repr,
-    "primitive": str,
+    "primitive": _primitive,
     "iterator": iter,
     "step": streams.step,
     "asyncIterator": operator.methodcaller("__aiter__"),
@@ -124,7 +206,7 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
     "read": streams.read,
     "write": streams.write,
     "flush": streams.flush,
-    "enter": operator.methodcaller("__enter__"),
-    "exit": lambda target: target.__exit__(None, None, None),
+    "enter": _enter,
+    "exit": _exit,
     "import": _import,
 }

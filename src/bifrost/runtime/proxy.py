@@ -58,8 +58,8 @@ class JSObject:
         return found, value
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)  # Python's own protocols are not JavaScript's
+        if name.startswith(("_ipython_", "_repr_")) or (name[:2] == name[-2:] == "__"):
+            raise AttributeError(name)  # protocols of Python's are not JavaScript's
         found, value = self._property(name)
         if not found:
             raise AttributeError(f"the JavaScript {self._bifrost_kind} has no property {name!r}")
@@ -82,6 +82,9 @@ class JSObject:
 
     def __delitem__(self, key: str | int) -> None:
         self._ask("remove", self, key)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._ask("names", self))
 
     def __dir__(self) -> list[str]:
         own = ["to_py", *(name for name in type(self).__dict__ if not name.startswith("_"))]
@@ -107,10 +110,12 @@ class JSObject:
     # -- conversions and protocols
 
     def to_py(self) -> Any:
-        """Return a copy as Python data: own properties as a dict, an iterable as a list.
+        """Return a copy as Python data: own fields as a dict, an iterable as a list.
+
+        What is inside it is copied likewise; functions among the fields are left out.
 
         Raises:
-            ShareError: something in it is no data.
+            ShareError: something in it has no fields.
         """
         return self._ask("copy", self)
 
@@ -123,7 +128,28 @@ class JSObject:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ask("dispose", self)
+        ended = self._ask("dispose", self, False)
+        if isinstance(ended, JSPromise):
+            ended.result()
+
+    async def __aenter__(self) -> JSObject:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        ended = await eventually(self._bifrost_session, "dispose", self, True)
+        if isinstance(ended, JSPromise):
+            await ended
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"a JavaScript {self._bifrost_kind} stays in its Node.js: it cannot be pickled or"
+            " copied; `to_py()` copies the data in it"
+        )
 
 
 class JSFunction(JSObject):

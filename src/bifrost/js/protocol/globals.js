@@ -8,5 +8,5 @@ export const {
   FinalizationRegistry, Float32Array, Float64Array, Function, Int16Array, Int32Array, Int8Array, JSON, Map, Math,
   Number, Object, Promise, Proxy, RangeError, ReferenceError, Reflect, RegExp, Set, SharedArrayBuffer, String,
   Symbol, SyntaxError, TypeError, URL, Uint16Array, Uint32Array, Uint8Array, Uint8ClampedArray, WeakMap, WeakRef,
-  WeakSet, console, process, setImmediate,
+  WeakSet, console, process, setImmediate, structuredClone,
 } = globalThis;

@@ -347,6 +347,11 @@ export class Memory {
     this.#letGo(slot, count);
   }
 
+  /** @param {ArrayBufferLike} buffer */
+  isShared(buffer) {
+    return this.#slotOf.has(buffer);
+  }
+
   /** A new ArrayBuffer that Python sees without a copy. @param {number} nbytes @returns {ArrayBuffer} */
   allocate(nbytes) {
     if (nbytes === 0) return new ArrayBuffer(0);

@@ -5,13 +5,14 @@ import {
   Array, ArrayBuffer, Boolean, Function, Number, Object, Reflect, Set, Symbol, TypeError,
 } from '../protocol/globals.js';
 import { ShareError } from '../protocol/errors.js';
+import { copy, found, iteratorOf } from './passing.js';
 import { preview } from './references.js';
 
 /** @param {any} target @param {string | number} key @returns {[boolean, any]} */
 const property = (target, key) => {
   const object = Object(target);
   const index = typeof key === 'number' && key < 0 && 'length' in object ? key + object.length : key;
-  return [index in object, object[index]];
+  return [index in object, found(target, object[index])];
 };
 
 /** @param {any} target */
@@ -37,19 +38,6 @@ function contains(target, item) {
   return item in Object(target);
 }
 
-/** Plain data of an object. @param {any} target @param {Set<any>} [within] @returns {any} */
-function copy(target, within = new Set()) {
-  if (typeof target !== 'object' || target === null || types.isNativeError(target)) return target;
-  if (within.has(target)) throw new ShareError('$', 'an object inside itself', 'it cannot be copied');
-  const inside = new Set(within).add(target);
-  if (typeof target[Symbol.iterator] === 'function') {
-    if (types.isMap(target) || types.isSet(target) || ArrayBuffer.isView(target)) return target;
-    return Array.from(target, (item) => copy(item, inside));
-  }
-  const entries = Object.entries(target).filter(([, value]) => typeof value !== 'function');
-  return Object.fromEntries(entries.map(([key, value]) => [key, copy(value, inside)]));
-}
-
 /** The methods by the names under which Python calls them. @type {Record<string, (...args: any[]) => any>} */
 export const OPERATIONS = {
   property,
@@ -69,7 +57,7 @@ export const OPERATIONS = {
     const method = isAsync
       ? (object[Symbol.asyncIterator] ?? object[Symbol.iterator])
       : (object[Symbol.iterator] ?? object[Symbol.asyncIterator]);
-    if (typeof method === 'function') return method.call(target);
+    if (typeof method === 'function') return iteratorOf(target, method.call(target));
     if (typeof object.next === 'function') return target;
     throw new TypeError(`${preview(target)} is not iterable`);
   },
@@ -82,10 +70,14 @@ export const OPERATIONS = {
   construct: (target, args) => Reflect.construct(target, args),
   isInstance: (value, target) => value instanceof target,
   inspect: preview,
-  copy,
-  dispose(target) {
-    const method = target[Symbol.dispose] ?? target.close ?? target.end;
+  copy: (target) => copy(target),
+  /** What it gives may be a promise. */
+  dispose(target, isAsync) {
+    const { dispose, asyncDispose } = Symbol;
+    const [first, second] = isAsync ? [asyncDispose, dispose] : [dispose, asyncDispose];
+    const method = target[first] ?? target[second] ?? target.close ?? target.end;
     if (typeof method !== 'function') throw new TypeError(`${preview(target)} has nothing to dispose of`);
-    method.call(target);
+    const ended = method.call(target);
+    return types.isPromise(ended) ? ended : undefined;
   },
 };

@@ -1,9 +1,10 @@
 /** Python objects as JavaScript sees them: they stay in Python, we hold a reference. */
 
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import {
   FinalizationRegistry, Function, Map, Number, Object, Promise, Proxy, Reflect, Symbol, WeakMap, WeakRef,
 } from '../protocol/globals.js';
+import { dictOver, listOver } from './containers.js';
 import { PythonAsyncIterator, PythonIterator } from './streams.js';
 
 /** Keyword arguments of a call: `f(1, kwargs({name: 2}))`. */
@@ -97,19 +98,22 @@ export class PythonObjects {
   #proxy(kind) {
     const { ask } = this;
     /** @type {any} */
-    const target = kind === 'function' ? function () {} : {};
-    if (kind === 'function') {
-      for (const key of ['name', 'length', 'prototype']) Reflect.deleteProperty(target, key);
-    }
+    const target = kind === 'list' ? [] : kind === 'function' ? function () {}.bind(null) : {};
+    if (kind === 'function') for (const key of ['name', 'length']) Reflect.deleteProperty(target, key);
     // Asked of the target, for inspect looks behind proxies.
-    target[inspect.custom] = () => `[Python ${ask('text', proxy)}]`;
+    const value = () => `[Python ${ask('text', proxy)}]`;
+    Object.defineProperty(target, inspect.custom, { value, configurable: true });
     /** @type {any} */
-    const proxy = new Proxy(target, {
+    let proxy;
+    if (kind === 'list') return (proxy = listOver(ask, target));
+    if (kind === 'dict') return (proxy = dictOver(ask, target));
+    proxy = new Proxy(target, {
       get(_, key) {
         if (typeof key === 'symbol') return special(key);
         if (kind === 'function' && key in Function.prototype) return asFunction(key);
+        if (key === 'then') return undefined; // no promise: to `await` it is to have it
         const [found, value] = ask('property', proxy, asIndex(key));
-        if (!found && key === 'toString') return () => ask('primitive', proxy);
+        if (!found && key === 'toString') return () => ask('primitive', proxy, 'string');
         return found ? value : undefined;
       },
       set(_, key, value) {
@@ -118,16 +122,16 @@ export class PythonObjects {
         return true;
       },
       has(_, key) {
-        return typeof key === 'symbol' ? special(key) !== undefined : ask('property', proxy, asIndex(key))[0];
+        if (typeof key === 'symbol') return special(key) !== undefined;
+        return key !== 'then' && ask('property', proxy, asIndex(key))[0];
       },
       deleteProperty(_, key) {
         if (typeof key === 'symbol') return false;
         ask('remove', proxy, asIndex(key));
         return true;
       },
-      ownKeys: () => [...ask('names', proxy), inspect.custom],
+      ownKeys: () => ask('fields', proxy),
       getOwnPropertyDescriptor(_, key) {
-        if (key === inspect.custom) return Object.getOwnPropertyDescriptor(target, key);
         if (typeof key === 'symbol') return undefined;
         const [found, value] = ask('property', proxy, key);
         return found ? { value, writable: true, enumerable: true, configurable: true } : undefined;
@@ -151,12 +155,55 @@ export class PythonObjects {
     const special = (key) => {
       if (key === Symbol.iterator && kind === 'iterable') return () => new PythonIterator(ask, proxy);
       if (key === Symbol.asyncIterator && kind === 'async iterable') return () => new PythonAsyncIterator(ask, proxy);
-      if (key === Symbol.toPrimitive) return () => ask('primitive', proxy);
-      if (key === Symbol.dispose) return () => ask('exit', proxy);
+      if (key === Symbol.toPrimitive) return (/** @type {string} */ hint) => ask('primitive', proxy, hint);
+      if (key === Symbol.hasInstance) return (/** @type {any} */ value) => ask('isInstance', proxy, value);
+      const exit = key === Symbol.dispose ? '__exit__' : key === Symbol.asyncDispose ? '__aexit__' : '';
+      if (exit) return ask('property', proxy, exit)[0] ? () => ask('exit', proxy, null) : undefined;
       return Reflect.get(target, key);
     };
     return proxy;
   }
+}
+
+/**
+ * Run an action within a Python context manager; one that is asynchronous gives a promise.
+ * @param {import('./streams.js').Ask} ask
+ * @param {any} manager
+ * @param {(value: any) => any} action
+ */
+export function within(ask, manager, action) {
+  const entered = ask('enter', manager);
+  if (types.isPromise(entered)) {
+    return entered.then((/** @type {any} */ value) => leaveAfter(ask, manager, (async () => action(value))()));
+  }
+  let result;
+  try {
+    result = action(entered);
+  } catch (error) {
+    if (ask('exit', manager, error)) return undefined;
+    throw error;
+  }
+  if (types.isPromise(result)) return leaveAfter(ask, manager, result);
+  ask('exit', manager, null);
+  return result;
+}
+
+/**
+ * Leave a context once a promise of what is done in it has settled.
+ * @param {import('./streams.js').Ask} ask
+ * @param {any} manager
+ * @param {Promise<any>} action
+ */
+async function leaveAfter(ask, manager, action) {
+  let result;
+  try {
+    result = await action;
+  } catch (error) {
+    if (await ask('exit', manager, error)) return undefined;
+    throw error;
+  }
+  await ask('exit', manager, null);
+  return result;
 }
 
 /** @param {string} key */

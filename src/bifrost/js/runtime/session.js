@@ -10,6 +10,7 @@ import { ByReference, Encoder } from '../protocol/encoder.js';
 import { ProtocolError, ShareError } from '../protocol/errors.js';
 import { addFramesHere, ownStack } from '../protocol/stacks.js';
 import { OPERATIONS } from './objects.js';
+import { found } from './passing.js';
 import { PythonObjects, idOf } from './python.js';
 import { References } from './references.js';
 import { tableFromStream, tableToStream } from './tables.js';
@@ -299,7 +300,7 @@ export class Session {
       return [true, undefined];
     }
     const result = this.contain(() => iterator[verb](...args));
-    if (typeof result?.then !== 'function') return [Boolean(result.done), result.value];
+    if (typeof result?.then !== 'function') return [Boolean(result.done), found(iterator, result.value)];
     if (verb === 'return' && call.isNested) {
       result.catch(() => {}); // it will have ended in time
       return [true, undefined];
