@@ -1,6 +1,6 @@
 /** A short text that tells whether a value has changed: in it, or anywhere inside. */
 
-import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
 import { Buffer, Number, String, Uint8Array, WeakMap } from '../protocol/globals.js';
 import { NDArray } from '../protocol/arrays.js';
 import { Encoder } from '../protocol/encoder.js';
@@ -13,8 +13,14 @@ const LONG = 512;
 const numbers = new WeakMap();
 let next = 1;
 
+/** Loaded when it is first needed: it would be a tenth of Node's start. @type {typeof import('node:crypto') | undefined} */
+let crypto;
+
 /** @param {Uint8Array} data */
-const digest = (data) => createHash('sha1').update(data).digest();
+function digest(data) {
+  crypto ??= /** @type {typeof import('node:crypto')} */ (createRequire(import.meta.url)('node:crypto'));
+  return crypto.createHash('sha1').update(data).digest();
+}
 
 /** @param {NDArray | ArrayBufferView} value */
 function arrayContents(value) {

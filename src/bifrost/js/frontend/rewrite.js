@@ -6,7 +6,7 @@
  * awaits becomes the body of an async function, whose variables are assigned to the global ones.
  */
 
-import { parse } from 'acorn';
+import { createRequire } from 'node:module';
 import { Array, JSON, Map, Set } from '../protocol/globals.js';
 
 /** The name under which the evaluator offers dynamic import. */
@@ -59,14 +59,18 @@ export function isShown(source) {
   return !['AssignmentExpression', 'UpdateExpression'].includes(last.expression.type);
 }
 
+/** Loaded when it is first needed: it would be a tenth of Node's start. @type {typeof import('acorn') | undefined} */
+let acorn;
+
 /**
  * @param {string} source
  * @param {(error: any) => void} [complain]
  * @returns {any} undefined if V8 has to say what is wrong with it
  */
 function tryParse(source, complain = () => {}) {
+  acorn ??= /** @type {typeof import('acorn')} */ (createRequire(import.meta.url)('acorn'));
   try {
-    return parse(source, {
+    return acorn.parse(source, {
       ecmaVersion: 'latest',
       sourceType: 'script',
       allowAwaitOutsideFunction: true,
