@@ -109,8 +109,8 @@ TAIL = """
 Where `pyarrow` is installed in Python and `apache-arrow` in JavaScript, a pandas or polars
 DataFrame or Series, or a pyarrow Table, is an Arrow `Table` in JavaScript: whole columns move, no
 row is looped over. It comes back as what it was; a Table made in JavaScript is a pandas DataFrame
-(without pandas: a pyarrow Table). Without one of the two libraries it is a `ShareError` that says
-what to install.
+(without pandas: a pyarrow Table). Where one of the two libraries is missing, a table is a live
+reference like any other object: `npm.install("apache-arrow")` and `pip install pyarrow` bring them.
 
 ### References
 

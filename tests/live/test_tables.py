@@ -81,10 +81,18 @@ def test_large_table(node: Node) -> None:
     pd.testing.assert_frame_equal(out["y"], frame)
 
 
-def test_without_the_library(tmp_path: Path) -> None:
-    with Node(cwd=tmp_path) as node, pytest.raises(ShareError, match="apache-arrow") as caught:
-        node.run("0", {"x": [1, FRAME]})
-    assert caught.value.path == "$.x[1]"
+def test_without_the_library_a_table_is_a_reference(tmp_path: Path) -> None:
+    with Node(cwd=tmp_path) as node:
+        out = node.run(
+            "shape = x[1].shape; total = x[1].n.sum(); columns = [...x[1]]; y = x[1];"
+            "made = bifrost.python('pandas').Series([1, 2, 3]).cumsum().tolist()",
+            {"x": [1, FRAME]},
+        )
+        assert out["shape"] == [3, 5]
+        assert out["total"] == 6
+        assert out["columns"] == list(FRAME)
+        assert out["y"] is FRAME
+        assert out["made"] == [1, 3, 6]
 
 
 def test_a_frame_that_arrow_cannot_hold(node: Node) -> None:

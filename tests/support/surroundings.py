@@ -59,6 +59,9 @@ class Surroundings:
     def place(self, error: BaseException, stack: str) -> BaseException:
         return error
 
+    def takes_tables(self) -> bool:
+        return True
+
     def undo_shares(self) -> None:
         self.undos += 1
 

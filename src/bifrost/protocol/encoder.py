@@ -55,6 +55,9 @@ class Outward(Protocol):
 
     def find_serializer(self, kind: type) -> tuple[str, Callable[[Any], Any]] | None: ...
 
+    def takes_tables(self) -> bool:
+        """Whether both sides have the library that tables need to cross by value."""
+
     def lend(self, value: Any) -> tuple[int, str]:
         """Hold an object for the other side once more; return its id and kind."""
 
@@ -329,10 +332,9 @@ class _Rewriter:
         return self._mapping(fields)
 
     def _table(self, value: Any) -> Any:
-        try:
-            kind, stream = self._stand_in(value, tables.to_stream)
-        except ImportError:
-            raise Unfit("install pyarrow: pip install pyarrow") from None
+        if not self._around.takes_tables():
+            return self._lend(value)
+        kind, stream = self._stand_in(value, tables.to_stream)
         return ext(Ext.TABLE, self._pack([kind, self._bytes(stream)]))
 
     def _error(self, value: BaseException) -> Any:

@@ -16,11 +16,7 @@ def is_table(kind: type) -> bool:
 
 
 def to_stream(value: Any) -> tuple[str, bytes]:
-    """Return what a table is (``pandas.DataFrame``, ...) and its Arrow IPC stream.
-
-    Raises:
-        ImportError: pyarrow is not installed.
-    """
+    """Return what a table is (``pandas.DataFrame``, ...) and its Arrow IPC stream."""
     import pyarrow as pa
 
     package = type(value).__module__.partition(".")[0]

@@ -7,6 +7,8 @@ import types
 import weakref
 from collections import deque
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,11 +52,13 @@ class Exchange:
         self,
         memory: Memory,
         registry: Registry,
+        cwd: Path | None,
         make_proxy: Callable[[int, str], JSObject],
         on_awaitable: Callable[[int, Any], None],
     ) -> None:
         """
         Args:
+            cwd: where JavaScript looks for packages; None is Python's working directory.
             make_proxy: makes the proxy of an id and a kind.
             on_awaitable: called with the id and the object when an awaitable has been lent.
         """
@@ -62,6 +66,7 @@ class Exchange:
         self._make_proxy = make_proxy
         self._on_awaitable = on_awaitable
         self._registry = registry
+        self._cwd = cwd
         # JavaScript objects that Python holds: id -> [holds, the one proxy for it].
         self._proxies: dict[int, tuple[int, weakref.ref[JSObject]]] = {}
         self._dropped: deque[int] = deque()
@@ -100,6 +105,13 @@ class Exchange:
             value, holds = self._lent[ident]
             if holds == 1 and inspect.isawaitable(value):
                 self._on_awaitable(ident, value)
+
+    def takes_tables(self) -> bool:
+        start = self._cwd or Path.cwd()
+        folders = (start, *start.parents)
+        return find_spec("pyarrow") is not None and any(
+            (folder / "node_modules" / "apache-arrow").is_dir() for folder in folders
+        )
 
     # -- Python objects that JavaScript holds
 

@@ -60,7 +60,7 @@ class Session:
         self._host = host
         memory = Memory()
         self.exchange = Exchange(
-            memory, registry, lambda ident, kind: make(self, ident, kind), self._await
+            memory, registry, settings.cwd, lambda ident, kind: make(self, ident, kind), self._await
         )
         self._codec = Codec(self.exchange)
         self._values = threading.RLock()  # encoding and decoding share state

@@ -12,13 +12,11 @@ function arrow() {
 
 /** An Arrow table of a stream. @param {string} kind what it is in Python @param {Uint8Array} stream */
 export function tableFromStream(kind, stream) {
-  let library;
   try {
-    library = arrow();
-  } catch {
-    throw new ShareError('$', `a ${kind}`, "install apache-arrow for JavaScript: npm.install('apache-arrow')");
+    return arrow().tableFromIPC(stream);
+  } catch (error) {
+    throw new ShareError('$', `a ${kind}`, `apache-arrow cannot read it: ${/** @type {Error} */ (error).message}`);
   }
-  return library.tableFromIPC(stream);
 }
 
 /** The stream of an Arrow table; undefined if the value is none. @param {any} value @returns {Uint8Array | undefined} */
