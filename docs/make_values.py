@@ -114,8 +114,10 @@ reference like any other object: `npm.install("apache-arrow")` and `pip install 
 
 ### References
 
-In Python a `JSObject` has its properties as attributes and items, and its methods, iteration,
-`len`, `in`, `del`, `dir` and `with`. A `JSFunction` is called (keyword arguments become a last
+In Python a `JSObject` has its properties as attributes and items (a Map its entries as items, an Array
+also slices), and its methods, iteration, `len`, `in`, `del`, `dir` with completion, `with` and
+`async with` (what has `Symbol.dispose`, `Symbol.asyncDispose`, `close` or `end`). Two are equal if
+they are the same object; each is true, as in JavaScript. Pickling one is an error. A `JSFunction` is called (keyword arguments become a last
 argument, an object); a `JSClass` called makes an instance, and `isinstance` tells one; `.new(...)`
 does the same for a function of the old style. A `JSPromise` is awaited in a coroutine, or asked for
 its `.result(timeout)`. `to_py()` copies plain data out of any of them. `node.require(name)` and
@@ -124,7 +126,9 @@ its `.result(timeout)`. `to_py()` copies plain data out of any of them. `node.re
 In JavaScript a Python function is called and returns its value at once; an `async def` gives a
 promise. As in JavaScript, arguments that a function does not take are dropped: `names.map(len)`
 works. `bifrost.kwargs({name: value})` as the last argument passes keyword arguments. Objects have
-their attributes, items and methods; what Python can iterate over, `for ... of` and `for await` can.
+their attributes, items and methods (`length` is `len`, where there is no such attribute); their own
+keys are their public fields, so `{...object}` and `JSON.stringify` take those; `x instanceof Class`
+asks Python. What Python can iterate over, `for ... of` and `for await` can.
 `bifrost.python('module.name')` imports a module. While JavaScript waits for a Python function its
 event loop stands still: a promise cannot settle then, and waiting for one is an error.
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import copy
+import functools
 import gc
+import inspect
 import io
+import pickle
+import pprint
+import pydoc
 import threading
 import time
 import urllib.request
@@ -60,7 +67,7 @@ def test_properties_are_attributes_and_items(node: Node) -> None:
         _ = thing.a
     with pytest.raises(KeyError):
         _ = thing["a"]
-    assert {"b c", "d", "e", "to_py"} <= set(dir(thing))
+    assert {"d", "e", "to_py"} <= set(dir(thing))
     assert thing.to_py() == {"b c": [2], "e": {"x": None}}
 
 
@@ -99,7 +106,7 @@ def test_containers(node: Node) -> None:
     assert node.eval("closed") is True
     with pytest.raises(TypeError, match="no length"):
         len(generator())
-    with pytest.raises(JSError, match="not iterable"):
+    with pytest.raises(TypeError, match="not iterable"):
         iter(node.eval("new (class {})()"))
 
 
@@ -156,6 +163,136 @@ def test_async_iteration(node: Node) -> None:
         assert [chunk async for chunk in stream] == ["a", "b"]
 
     asyncio.run(main())
+
+
+def test_items_of_a_map_and_of_an_array(node: Node) -> None:
+    made = node.run(
+        "const map = bifrost.proxy(new Map([['a', 1], [2, 'b']]));"
+        "const array = bifrost.proxy([1, 2, 3, 4]);"
+    )
+    entries, array = made["map"], made["array"]
+    assert (entries["a"], entries[2]) == (1, "b")
+    entries["c"] = 3
+    del entries["a"]
+    assert "a" not in entries
+    assert entries.size == len(entries) == 2
+    for missing in (lambda: entries["a"], lambda: entries.__delitem__("a")):
+        with pytest.raises(KeyError):
+            missing()
+    assert (array[-1], array[1:3], array[::-2]) == (4, [2, 3], [4, 2])
+    array[-1] = 5
+    del array[0]
+    assert array.to_py() == [2, 3, 5]
+    assert list(reversed(array)) == [5, 3, 2]
+    for missing in (lambda: array[9], lambda: array.__delitem__(9)):
+        with pytest.raises(IndexError):
+            missing()
+
+
+def test_symbols_are_keys(node: Node) -> None:
+    symbol = node.eval("Symbol('s')")
+    thing = node.eval("new (class {})()")
+    thing[symbol] = 5
+    assert thing[symbol] == 5
+    assert symbol in thing
+    del thing[symbol]
+    assert symbol not in thing
+
+
+def test_identity_and_hash(node: Node) -> None:
+    thing = node.eval("new (class { f() {} })()")
+    assert thing == thing
+    assert thing != node.eval("new (class {})()")
+    assert {thing: 1}[thing] == 1
+    assert thing.f == thing.f
+    assert len({thing.f, thing.f}) == 1
+    assert bool(thing) is True
+    assert bool(node.eval("bifrost.proxy([])")) is True  # as in JavaScript
+
+
+def test_disposables_of_either_kind(node: Node) -> None:
+    later = (
+        "new (class { open = true; async [Symbol.asyncDispose]() {"
+        " await null; this.open = false; } })()"
+    )
+    with node.eval(later) as handle:
+        assert handle.open is True
+    assert handle.open is False
+
+    async def main() -> None:
+        async with node.eval(later) as handle:
+            assert handle.open is True
+        assert handle.open is False
+        async with node.eval("new (class { open = true; close() { this.open = false; } })()") as it:
+            pass
+        assert it.open is False
+
+    asyncio.run(main())
+    with pytest.raises(JSError, match="nothing to dispose of"), node.eval("new (class {})()"):
+        pass
+
+
+def test_a_reference_is_neither_pickled_nor_copied_in_silence(node: Node) -> None:
+    thing = node.eval("new (class Box { size = 3 })()")
+    for operation in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="to_py"):
+            operation(thing)
+    assert copy.deepcopy(thing.to_py()) == {"size": 3}
+
+
+def test_what_looks_at_objects_does_not_break(node: Node) -> None:
+    thing = node.eval("new (class Box { size = 3; area() {} })()")
+    add = node.eval("(function add(a, b) { return a + b; })")
+    assert "size: 3" in pprint.pformat({"box": thing})
+    assert pydoc.render_doc(thing)
+    assert pydoc.render_doc(add)
+    assert str(inspect.signature(add)).startswith("(*arguments")
+    assert add.__name__ == "add"
+    assert functools.partial(add, 1)(2) == 3
+    assert not hasattr(thing, "_repr_html_")
+    assert not hasattr(thing, "__array__")
+    assert callable(add)
+    assert not callable(thing)
+    assert inspect.isawaitable(node.eval("[Promise.resolve(1)]")[0])
+
+
+@pytest.mark.parametrize("jedi", [False, True])
+def test_completion_in_ipython(node: Node, jedi: bool) -> None:
+    from IPython.core.completer import provisionalcompleter
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.Completer.use_jedi = jedi
+    shell.user_ns["box"] = node.eval("new (class Box { size = 3; 'odd key' = 1; area() {} })()")
+    shell.user_ns["add"] = node.eval("(function add() {})")
+
+    def complete(text: str) -> set[str]:
+        with provisionalcompleter():
+            found = shell.Completer.completions(text, len(text))
+            return {one.text.lstrip(".") for one in found}
+
+    assert complete("box.") == {"area", "size", "to_py"}
+    assert complete("box.ar") == {"area"}
+    assert "odd key" in complete("box['")
+    assert "new" in complete("add.")
+    assert shell.display_formatter.format(shell.user_ns["box"])[0].keys() == {"text/plain"}
+    shell.user_ns.clear()
+    shell.atexit_operations()
+    atexit.unregister(shell.atexit_operations)
+
+
+def test_an_object_of_another_node(node: Node) -> None:
+    with Node(node_options=["--expose-gc"]) as other:
+        double = other.eval("(n) => n * 2")
+        box = other.eval("new (class { size = 3 })()")
+        promise = other.eval("(async () => 5)")()
+        made = node.run(
+            "const seen = [double(4), box.size, await promise]; const back = box;",
+            {"double": double, "box": box, "promise": promise},
+        )
+        assert made["seen"] == [8, 3, 5]
+        assert made["back"] is box
 
 
 # -- from JavaScript
@@ -258,6 +395,127 @@ def test_async_generators(node: Node) -> None:
     assert node.run(
         "const got = []; for await (const n of ticks) got.push(n);", {"ticks": ticks()}
     )["got"] == [0, 1, 2]
+
+
+def test_a_python_object_passes_for_a_javascript_object(node: Node) -> None:
+    thing = Thing(3)
+    seen = node.run(
+        "const seen = ["
+        " Object.keys(t), JSON.stringify(t), { ...t }, Object.hasOwn(t, 'size'),"
+        " t.valueOf() === t, t.hasOwnProperty('size'), delete t.nope, 'grow' in t,"
+        " t.grow === t.grow, t.constructor === Kind, t instanceof Kind, {} instanceof Kind,"
+        " new Kind(5).size, Kind.name, Object.keys(f), [5].map(f)[0], typeof t[Symbol.dispose] ];",
+        {"t": thing, "Kind": Thing, "f": lambda n: n + 1},
+    )["seen"]
+    assert seen[:4] == [
+        ["size", "parts"],
+        '{"size":3,"parts":{"a":1}}',
+        {"size": 3, "parts": {"a": 1}},
+        True,
+    ]
+    assert seen[4:] == [
+        *(True, True, True, True, True, True, True, False),
+        *(5, "Thing", [], 6, "undefined"),
+    ]
+    with pytest.raises(JSError, match="frozen"):
+        node.run("Object.freeze(t)", {"t": thing})
+
+
+def test_a_python_object_is_no_thenable(node: Node) -> None:
+    thing = Thing()
+    thing.then = lambda *_: None  # type: ignore[attr-defined]
+    made = node.run("const got = await t; const same = got === t;", {"t": thing})
+    assert made["same"] is True
+
+
+def test_what_is_printed_is_readable(node: Node, capfd: pytest.CaptureFixture[str]) -> None:
+    node.run("console.log(t, [t], { a: { b: t } }, `${t}`);", {"t": Thing(3)})
+    shown = "[Python Thing(3)]"
+    assert capfd.readouterr().out == f"{shown} [ {shown} ] {{ a: {{ b: {shown} }} }} Thing(3)\n"
+
+
+def test_numbers_and_lengths_of_objects(node: Node) -> None:
+    from collections import deque
+    from fractions import Fraction
+
+    assert node.eval("[+half, d.length, d[1]]", {"half": Fraction(1, 2), "d": deque("ab")}) == [
+        0.5,
+        2,
+        "b",
+    ]
+
+
+class Manager:
+    """Notes how it is entered and left; swallows a KeyError."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def __enter__(self) -> str:
+        self.log.append("in")
+        return "value"
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        self.log.append(kind.__name__ if kind else "out")
+        return kind is KeyError
+
+
+class AsyncManager:
+    """The same for coroutines."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    async def __aenter__(self) -> str:
+        self.log.append("in")
+        return "value"
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.log.append(kind.__name__ if kind else "out")
+
+
+def test_context_managers(node: Node) -> None:
+    manager = Manager()
+
+    def fail() -> None:
+        raise KeyError("swallowed")
+
+    made = node.run(
+        "const got = bifrost.with(m, (value) => `${value}!`);"
+        "const none = bifrost.with(m, () => fail());"
+        "const later = await bifrost.with(m, async (value) => { await null; return value; });"
+        "let message; try { bifrost.with(m, () => { throw new Error('mine'); }); }"
+        "catch (error) { message = error.message; }"
+        "m[Symbol.dispose]();",
+        {"m": manager, "fail": fail},
+    )
+    assert (made["got"], made["later"], made["message"]) == ("value!", "value", "mine")
+    assert made["none"] == _undefined()
+    left = manager.log[1::2]
+    assert manager.log[::2] == ["in"] * 4 + ["out"]
+    assert left == ["out", "KeyError", "out", "JSError"]
+
+
+def test_asynchronous_context_managers(node: Node) -> None:
+    manager = AsyncManager()
+    made = node.run(
+        "const got = await bifrost.with(m, async (value) => value);"
+        "let message; try { await bifrost.with(m, () => { throw new Error('mine'); }); }"
+        "catch (error) { message = error.message; }",
+        {"m": manager},
+    )
+    assert (made["got"], made["message"]) == ("value", "mine")
+    assert manager.log == ["in", "out", "in", "JSError"]
+
+
+def test_a_generator_is_an_iterator(node: Node) -> None:
+    async def later() -> Any:
+        yield 1
+
+    assert node.eval(
+        "[g.next(), g.next(), g.next().done, (await a.next()).value]",
+        {"g": iter("ab"), "a": later()},
+    ) == [{"done": False, "value": "a"}, {"done": False, "value": "b"}, True, 1]
 
 
 def test_python_modules(node: Node) -> None:

@@ -16,6 +16,7 @@ from ..protocol.encoder import ByReference
 from ..protocol.undefined import undefined
 from . import streams
 from .passing import copy, fields_of
+from .proxy import JSObject, JSPromise
 
 _END: Final = object()
 
@@ -27,6 +28,8 @@ def kind_of(value: Any) -> str:
         return "list"
     if isinstance(value, dict):
         return "dict"
+    if isinstance(value, JSObject) and not isinstance(value, JSPromise):
+        return "function" if callable(value) else "object"  # of another Node
     if inspect.isawaitable(value):
         return "awaitable"
     if hasattr(kind, "__aiter__"):
@@ -39,11 +42,13 @@ def kind_of(value: Any) -> str:
 
 
 def _get(target: Any, key: str | int) -> tuple[bool, Any]:
-    """A property: an attribute, else an item."""
+    """A property: an attribute, else an item; `length` is `len`."""
     if isinstance(key, str):
         value = getattr(target, key, _END)
         if value is not _END:
             return True, value
+    if key == "length" and hasattr(type(target), "__len__"):
+        return True, len(target)
     if hasattr(type(target), "__getitem__"):
         try:
             return True, target[key]
@@ -62,8 +67,9 @@ def _set(target: Any, key: str | int, value: Any) -> None:
 def _delete(target: Any, key: str | int) -> None:
     if isinstance(key, str) and hasattr(target, key):
         delattr(target, key)
-    else:
-        del target[key]
+    elif hasattr(type(target), "__delitem__"):
+        with contextlib.suppress(LookupError):  # in JavaScript what is not there may be deleted
+            del target[key]
 
 
 def _fields(target: Any) -> list[str]:

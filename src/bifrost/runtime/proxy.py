@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class JSObject:
-    """A JavaScript object. Its properties are attributes and items here.
+    """A JavaScript object. Its properties are attributes and items here; a Map's items its entries.
 
     ``obj.name``, ``obj["any key"]``, assignment, ``del``, ``len``, ``in``, iteration, ``dir``
     and ``with`` do what they do for a Python object. A missing property is an
@@ -51,8 +51,8 @@ class JSObject:
 
     # -- properties
 
-    def _property(self, key: Any) -> tuple[bool, Any]:
-        found, value = self._ask("property", self, key)
+    def _find(self, method: str, key: Any) -> tuple[bool, Any]:
+        found, value = self._ask(method, self, key)
         if isinstance(value, JSFunction) and not isinstance(value, JSClass):
             value = JSMethod(value, self)
         return found, value
@@ -60,13 +60,15 @@ class JSObject:
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("_ipython_", "_repr_")) or (name[:2] == name[-2:] == "__"):
             raise AttributeError(name)  # protocols of Python's are not JavaScript's
-        found, value = self._property(name)
+        found, value = self._find("property", name)
         if not found:
             raise AttributeError(f"the JavaScript {self._bifrost_kind} has no property {name!r}")
         return value
 
-    def __getitem__(self, key: str | int) -> Any:
-        found, value = self._property(key)
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return [self[index] for index in range(*key.indices(len(self)))]
+        found, value = self._find("item", key)
         if not found:
             raise (IndexError if isinstance(key, int) else KeyError)(key)
         return value
@@ -74,21 +76,23 @@ class JSObject:
     def __setattr__(self, name: str, value: Any) -> None:
         self._ask("assign", self, name, value)
 
-    def __setitem__(self, key: str | int, value: Any) -> None:
-        self._ask("assign", self, key, value)
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._ask("assignItem", self, key, value)
 
     def __delattr__(self, name: str) -> None:
-        self._ask("remove", self, name)
+        if not self._ask("remove", self, name):
+            raise AttributeError(f"the JavaScript {self._bifrost_kind} has no property {name!r}")
 
-    def __delitem__(self, key: str | int) -> None:
-        self._ask("remove", self, key)
+    def __delitem__(self, key: Any) -> None:
+        if not self._ask("removeItem", self, key):
+            raise (IndexError if isinstance(key, int) else KeyError)(key)
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self._ask("names", self))
 
     def __dir__(self) -> list[str]:
-        own = ["to_py", *(name for name in type(self).__dict__ if not name.startswith("_"))]
-        return sorted({*own, *self._ask("names", self)})
+        own = {name for base in type(self).__mro__ for name in vars(base) if name[0] != "_"}
+        return sorted(own | set(filter(str.isidentifier, self._ask("names", self))))
 
     # -- what containers do
 
@@ -161,6 +165,11 @@ class JSFunction(JSObject):
     """
 
     __slots__ = ()
+
+    @property
+    def __name__(self) -> str:
+        """The function's name in JavaScript."""
+        return str(self._ask("property", self, "name")[1])
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         __tracebackhide__ = True

@@ -24,14 +24,14 @@ class JSIterator(Generator[Any, Any, Any]):
     """Iterates over anything that JavaScript can, waiting for what is asynchronous.
 
     Raises:
-        JSError: it is not iterable.
+        TypeError: it is not iterable.
     """
 
     def __init__(self, session: Session, source: JSObject) -> None:
         self._has_ended = True  # until there is something to end
         self._session = session
         self._source = source
-        self._iterator = session.call("iterator", source, False)
+        self._iterator = _iterator(session, source, False)
         self._has_ended = False
 
     def _step(self, verb: str, *given: Any) -> Any:
@@ -76,7 +76,7 @@ class JSAsyncIterator(AsyncGenerator[Any, Any]):
         self._has_ended = True
         self._session = session
         self._source = source
-        self._iterator = session.call("iterator", source, True)
+        self._iterator = _iterator(session, source, True)
         self._has_ended = False
 
     async def _step(self, verb: str, *given: Any) -> Any:
@@ -113,6 +113,13 @@ class JSAsyncIterator(AsyncGenerator[Any, Any]):
     def __del__(self) -> None:
         if not self._has_ended:
             self._session.leave(self._source, self._iterator)
+
+
+def _iterator(session: Session, source: JSObject, is_async: bool) -> Any:
+    iterator = session.call("iterator", source, is_async)
+    if iterator is None:
+        raise TypeError(f"{source!r} is not iterable")
+    return iterator
 
 
 def _raised(kind: Any, value: Any, trace: Any) -> BaseException:

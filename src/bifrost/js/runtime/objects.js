@@ -2,18 +2,25 @@
 
 import { types } from 'node:util';
 import {
-  Array, ArrayBuffer, Boolean, Function, Number, Object, Reflect, Set, Symbol, TypeError,
+  Array, ArrayBuffer, Boolean, Function, Number, Object, Reflect, Set, String, Symbol, TypeError,
 } from '../protocol/globals.js';
 import { ShareError } from '../protocol/errors.js';
 import { copy, found, iteratorOf } from './passing.js';
 import { preview } from './references.js';
 
+/** What looking at would only confuse, or throw. */
+const HIDDEN = ['constructor', 'arguments', 'caller'];
+
 /** @param {any} target @param {string | number} key @returns {[boolean, any]} */
 const property = (target, key) => {
   const object = Object(target);
-  const index = typeof key === 'number' && key < 0 && 'length' in object ? key + object.length : key;
+  const index = place(object, key);
   return [index in object, found(target, object[index])];
 };
+
+/** A Map's items are its entries; other objects' are their properties. @param {any} target @param {any} key @returns {[boolean, any]} */
+const item = (target, key) =>
+  types.isMap(target) ? [target.has(key), found(target, target.get(key))] : property(target, key);
 
 /** @param {any} target */
 function names(target) {
@@ -21,8 +28,27 @@ function names(target) {
   for (let at = Object(target); at && at !== Object.prototype && at !== Function.prototype; at = Object.getPrototypeOf(at)) {
     Object.getOwnPropertyNames(at).forEach((name) => found.add(name));
   }
-  found.delete('constructor');
+  for (const name of HIDDEN) found.delete(name);
   return [...found];
+}
+
+/** The index that is meant, which may count from the end. @param {any} object @param {any} key */
+const place = (object, key) => (typeof key === 'number' && key < 0 && 'length' in object ? key + object.length : key);
+
+/** @param {any} target @param {any} key @param {any} value */
+function assign(target, key, value) {
+  const object = Object(target);
+  if (!Reflect.set(object, place(object, key), value)) throw new TypeError(`${String(key)} cannot be assigned`);
+}
+
+/** Delete a property; return whether there was one. @param {any} target @param {any} key */
+function remove(target, key) {
+  const object = Object(target);
+  const at = place(object, key);
+  if (!(at in object)) return false;
+  if (Array.isArray(target) && typeof at === 'number') target.splice(at, 1); // no hole: it is Python's `del`
+  else if (!Reflect.deleteProperty(object, at)) throw new TypeError(`${String(key)} cannot be deleted`);
+  return true;
 }
 
 /** Number of items; null if that has no meaning. @param {any} target */
@@ -41,13 +67,11 @@ function contains(target, item) {
 /** The methods by the names under which Python calls them. @type {Record<string, (...args: any[]) => any>} */
 export const OPERATIONS = {
   property,
-  assign(target, key, value) {
-    if (!Reflect.set(Object(target), key, value)) throw new TypeError(`${key} cannot be assigned`);
-  },
-  remove(target, key) {
-    if (!(key in Object(target))) throw new TypeError(`there is no property ${key}`);
-    if (!Reflect.deleteProperty(Object(target), key)) throw new TypeError(`${key} cannot be deleted`);
-  },
+  assign,
+  remove,
+  item,
+  assignItem: (target, key, value) => void (types.isMap(target) ? target.set(key, value) : assign(target, key, value)),
+  removeItem: (target, key) => (types.isMap(target) ? target.delete(key) : remove(target, key)),
   names,
   length,
   contains,
@@ -59,7 +83,7 @@ export const OPERATIONS = {
       : (object[Symbol.iterator] ?? object[Symbol.asyncIterator]);
     if (typeof method === 'function') return iteratorOf(target, method.call(target));
     if (typeof object.next === 'function') return target;
-    throw new TypeError(`${preview(target)} is not iterable`);
+    return null;
   },
   /** End an iterator that may be in the middle of a step: then only its stream can be told. */
   abandon(target, iterator) {

@@ -2,10 +2,13 @@
 
 import { inspect, types } from 'node:util';
 import {
-  FinalizationRegistry, Function, Map, Number, Object, Promise, Proxy, Reflect, Symbol, WeakMap, WeakRef,
+  FinalizationRegistry, Function, Map, Number, Object, Promise, Proxy, Reflect, Symbol, TypeError, WeakMap, WeakRef,
 } from '../protocol/globals.js';
 import { dictOver, listOver } from './containers.js';
 import { PythonAsyncIterator, PythonIterator } from './streams.js';
+
+/** What a Python object inherits, which is no plain object. */
+class PythonObject {}
 
 /** Keyword arguments of a call: `f(1, kwargs({name: 2}))`. */
 export class KeywordArguments {
@@ -98,7 +101,7 @@ export class PythonObjects {
   #proxy(kind) {
     const { ask } = this;
     /** @type {any} */
-    const target = kind === 'list' ? [] : kind === 'function' ? function () {}.bind(null) : {};
+    const target = kind === 'list' ? [] : kind === 'function' ? function () {}.bind(null) : new PythonObject();
     if (kind === 'function') for (const key of ['name', 'length']) Reflect.deleteProperty(target, key);
     // Asked of the target, for inspect looks behind proxies.
     const value = () => `[Python ${ask('text', proxy)}]`;
@@ -106,15 +109,14 @@ export class PythonObjects {
     /** @type {any} */
     let proxy;
     if (kind === 'list') return (proxy = listOver(ask, target));
-    if (kind === 'dict') return (proxy = dictOver(ask, target));
+    if (kind === 'dict') return (proxy = dictOver(ask, Object.setPrototypeOf(target, Object.prototype)));
     proxy = new Proxy(target, {
       get(_, key) {
         if (typeof key === 'symbol') return special(key);
         if (kind === 'function' && key in Function.prototype) return asFunction(key);
         if (key === 'then') return undefined; // no promise: to `await` it is to have it
         const [found, value] = ask('property', proxy, asIndex(key));
-        if (!found && key === 'toString') return () => ask('primitive', proxy, 'string');
-        return found ? value : undefined;
+        return found ? value : otherwise(key);
       },
       set(_, key, value) {
         if (typeof key === 'symbol') return false;
@@ -130,16 +132,37 @@ export class PythonObjects {
         ask('remove', proxy, asIndex(key));
         return true;
       },
-      ownKeys: () => ask('fields', proxy),
+      ownKeys: () => ask('fields', proxy).filter((/** @type {string} */ key) => key !== 'then'),
       getOwnPropertyDescriptor(_, key) {
-        if (typeof key === 'symbol') return undefined;
+        if (typeof key === 'symbol' || key === 'then') return undefined;
         const [found, value] = ask('property', proxy, key);
         return found ? { value, writable: true, enumerable: true, configurable: true } : undefined;
       },
       apply: (_, _this, args) => call(args),
       construct: (_, args) => call(args),
-      getPrototypeOf: () => (kind === 'function' ? Function.prototype : Object.prototype),
+      defineProperty(_, key, descriptor) {
+        if (!('value' in descriptor)) throw new TypeError('a Python object has no place for JavaScript accessors');
+        return Reflect.set(proxy, key, descriptor.value);
+      },
+      setPrototypeOf: () => false,
+      preventExtensions() {
+        throw new TypeError('a Python object cannot be frozen');
+      },
     });
+    /** What JavaScript expects of an object that Python has under no such name. @param {string} key @returns {any} */
+    const otherwise = (key) => {
+      if (key === 'toString') return () => ask('primitive', proxy, 'string');
+      if (key === 'constructor') return ask('property', proxy, '__class__')[1];
+      if (key === 'next' || key === 'return') return stepper(key);
+      return /** @type {any} */ (Object.prototype)[key];
+    };
+    /** A generator is its own iterator. @param {'next' | 'return'} key */
+    const stepper = (key) => {
+      const isAsync = kind === 'async iterable';
+      if (!ask('property', proxy, isAsync ? '__anext__' : '__next__')[0]) return undefined;
+      const iterator = isAsync ? new PythonAsyncIterator(ask, proxy) : new PythonIterator(ask, proxy);
+      return (/** @type {any[]} */ ...given) => iterator[key](...given);
+    };
     /** What every JavaScript function has. @param {string} key */
     const asFunction = (key) => {
       if (key === 'name') return ask('property', proxy, '__name__')[1];
