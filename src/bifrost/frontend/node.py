@@ -357,6 +357,26 @@ class Node:
         """Facts of the process (started if need be): ``version``, ``pid``, ``native``, ..."""
         return dict(self._live().facts)
 
+    def inspect(self, port: int = 0) -> str:
+        """Let a debugger attach; return the address at which Node.js listens for it.
+
+        Chrome's DevTools open at ``devtools://devtools/bundled/js_app.html?ws=`` and the
+        address without its ``ws://``; VS Code takes it as the ``websocketAddress`` of an
+        attach configuration. Breakpoints and `debugger;` statements then pause the JavaScript,
+        while Python waits; Ctrl-C and `timeout` let it go on, and stop it.
+
+        Whoever can connect to the port can run any code. It listens on this machine only, and
+        until Node.js ends.
+
+        Args:
+            port: the port to listen on, if it does not listen yet; 0 is any free one. DevTools
+                find 9229 by themselves (``chrome://inspect``).
+
+        Raises:
+            JSError: the port is taken.
+        """
+        return str(self._live().call("openInspector", port))
+
     def cancel(self, restart: bool = True) -> None:
         """End Node.js at once, with all its variables and whatever it is doing.
 

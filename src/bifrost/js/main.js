@@ -1,5 +1,6 @@
 /** The JavaScript half's entry: Python starts `node main.js <wiring> <native part>`. */
 
+import inspector from 'node:inspector';
 import { createRequire } from 'node:module';
 import { inspect, types } from 'node:util';
 import { AbortController, Error, Map, Number, Object, Promise, Reflect, String, console, process } from './protocol/globals.js';
@@ -88,7 +89,7 @@ Object.defineProperty(globalThis, 'console', {
     return new NDArray(new kind.type(buffer), dimensions, kind);
   },
 });
-listen(control, session, end);
+const mayPause = listen(control, session, end);
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);
 session.contain = (action) => evaluator.contain(action);
@@ -145,6 +146,14 @@ session.methods = {
     return evaluator.import(name);
   },
   counts: () => session.counts,
+  /** The inspector's address; it listens from now on. @param {any} _call @param {number} port 0 is any */
+  openInspector: (_call, port) => {
+    if (!inspector.url()) inspector.open(port, '127.0.0.1');
+    const url = inspector.url();
+    if (!url) throw new Error(`the inspector cannot listen on port ${port}: give it another one, or none`);
+    mayPause();
+    return url;
+  },
 };
 
 // What a run printed is out when it ends. (On pipes Node would write later what does not fit now.)

@@ -16,8 +16,12 @@ from typing import Final
 from .binaries import addon_path, find_node, js_main
 from .memory import Memory
 
-#: Node's own checks abort the process when JavaScript is stopped inside a timer.
-_OPTIONS: Final = ("--no-force-async-hooks-checks",)
+_OPTIONS: Final = (
+    # Node's own checks abort the process when JavaScript is stopped inside a timer.
+    "--no-force-async-hooks-checks",
+    # `Node.inspect` returns the address: Node need not print it.
+    "--inspect-publish-uid=http",
+)
 #: How long a Node that was asked to end may take before it is killed, in seconds.
 _FAREWELL: Final = 2.0
 

@@ -21,6 +21,7 @@ from ..protocol.framing import FrameReader
 from ..protocol.messages import Message
 from .kernel import Kernel
 from .output import Output
+from .trace import TracedReader, Tracer
 
 #: After a reply that came this fast, in seconds, the next one is worth a short busy wait.
 _SPIN: Final = 60e-6
@@ -66,8 +67,10 @@ class Link:
         #: Who looks after the events; must not wait for a turn to send without reading them.
         self.watcher: threading.Thread | None = None
         self._parked: set[Waiter] = set()
-        self._frames = FrameReader()
-        self._events = FrameReader()
+        self._tracer = Tracer(kernel.pid) if Tracer.wanted() else None
+        self._frames, self._events = (
+            FrameReader() if self._tracer is None else TracedReader(self._tracer) for _ in range(2)
+        )
         self._spin = _SPIN
         self._poll = select.poll()
         for fd in (kernel.replies, kernel.out, kernel.err):
@@ -227,6 +230,8 @@ class Link:
 
     def write(self, frame: bytes) -> None:
         """Write a frame. The caller holds `sending`."""
+        if self._tracer is not None:
+            self._tracer.sent(frame)
         view = memoryview(frame)
         while view:
             if self.death is not None:

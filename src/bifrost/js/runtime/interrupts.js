@@ -96,6 +96,7 @@ function isBusy() {
  * @param {number} control descriptor of the control pipe
  * @param {import('./session.js').Session} session
  * @param {() => void} end called when Python has closed the pipe
+ * @returns {() => void} to be called when a debugger may pause JavaScript from now on
  */
 export function listen(control, session, end) {
   const { critical } = session;
@@ -128,4 +129,5 @@ export function listen(control, session, end) {
   });
   worker.on('message', end);
   worker.on('error', (error) => process.stderr.write(`bifrost: ${error.stack}\n`));
+  return () => worker.postMessage('inspected');
 }

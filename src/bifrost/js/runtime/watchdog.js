@@ -10,6 +10,14 @@ const FAREWELL = 700;
 /** The longest pause before a call that is not over is interrupted again, in milliseconds. */
 const PAUSE = 50;
 
+/** A call that is not over after so many attempts may be at a breakpoint. */
+const PATIENCE = 3;
+
+/** Whether a debugger may have come. */
+let mayPause = false;
+parentPort?.on('message', () => (mayPause = true));
+parentPort?.unref();
+
 const session = new inspector.Session();
 session.connectToMainThread();
 
@@ -30,11 +38,17 @@ function stop(id, attempt) {
   if (socket.destroyed) return;
   stopping.add(id);
   const expression = `${name}(${id}, ${attempt})`;
+  if (mayPause && attempt === PATIENCE) resume();
   session.post('Runtime.evaluate', { expression, silent: true }, (_, reply) => {
     // A termination ends this evaluation as well: then there is no value.
     if (reply?.result.value === true) stopping.delete(id);
     else setTimeout(() => stop(id, attempt + 1), Math.min(2 ** attempt, PAUSE));
   });
+}
+
+/** A debugger holds the main thread at a breakpoint: nothing ends there, so let it go on. */
+function resume() {
+  for (const method of ['Debugger.enable', 'Debugger.resume', 'Debugger.disable']) session.post(method, () => {});
 }
 
 /** Python is gone: the main thread ends by itself, unless it is busy. */
