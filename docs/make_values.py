@@ -115,14 +115,14 @@ reference like any other object: `npm.install("apache-arrow")` and `pip install 
 ### References
 
 In Python a `JSObject` has its properties as attributes and items (a Map its entries as items, an
-Array also slices), and its methods, iteration, `len`, `in`, `del`, `dir` with completion, `with` and
-`async with` (what has `Symbol.dispose`, `Symbol.asyncDispose`, `close` or `end`). Two are equal if
+Array also slices), and its methods, iteration, `len`, `in`, `del`, `dir` with completion, `with`
+and `async with` (what has `Symbol.dispose`, `Symbol.asyncDispose`, `close` or `end`). Two are equal if
 they are the same object; each is true, as in JavaScript. Pickling one is an error.
 
 A `JSFunction` is called (keyword arguments become a last argument, an object); a `JSClass` called
 makes an instance, and `isinstance` tells one; `.new(...)` does the same for a function of the old
-style. A `JSPromise` is awaited in a coroutine, or asked for its `.result(timeout)`. `to_py()` copies
-plain data out of any of them. `node.require(name)` and `node.import_(name)` give modules.
+style. A `JSPromise` is awaited in a coroutine, or asked for its `.result(timeout)`. `to_py()`
+copies plain data out of any of them. `node.require(name)` and `node.import_(name)` give modules.
 
 In JavaScript a Python function is called and returns its value at once; an `async def` gives a
 promise. As in JavaScript, arguments that a function does not take are dropped: `names.map(len)`
