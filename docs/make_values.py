@@ -116,8 +116,8 @@ reference like any other object: `npm.install("apache-arrow")` and `pip install 
 
 In Python a `JSObject` has its properties as attributes and items (a Map its entries as items, an
 Array also slices), and its methods, iteration, `len`, `in`, `del`, `dir` with completion, `with`
-and `async with` (what has `Symbol.dispose`, `Symbol.asyncDispose`, `close` or `end`). Two are equal if
-they are the same object; each is true, as in JavaScript. Pickling one is an error.
+and `async with` (what has `Symbol.dispose`, `Symbol.asyncDispose`, `close` or `end`). Two are
+equal if they are the same object; each is true, as in JavaScript. Pickling one is an error.
 
 A `JSFunction` is called (keyword arguments become a last argument, an object); a `JSClass` called
 makes an instance, and `isinstance` tells one; `.new(...)` does the same for a function of the old

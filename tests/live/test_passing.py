@@ -98,6 +98,8 @@ def test_what_is_inside_is_live_too(node: Node) -> None:
     )
     assert rows == [{"tags": ["x"], "seen": True}]
     assert made["same"] is True
+    node.run("own = { n: 1 }; rows.push(own); own.n = 2;", {"rows": proxy(rows)})
+    assert rows.pop() == {"n": 1}
     assert made["back"] is rows[0]
 
 
