@@ -101,6 +101,21 @@ def calls(peer: Peer, _: str) -> Iterator[Answer]:
     yield "a function of 3 small values", median(lambda: function(3, "text", items)), ""
 
 
+def objects(peer: Peer, _: str) -> Iterator[Answer]:
+    if sys.argv[1] != "mini-racer":  # it has no live objects
+        point = peer.eval("new (class Point { constructor() { this.x = 1; } })()")
+        yield "point.x", median(lambda: point.x), ""
+    add = peer.call("(a, b) => a + b")
+    yield "add(1, 2)", median(lambda: add(1, 2)), ""
+    if sys.argv[1] == "mini-racer":
+        return
+    loop = peer.call("(f, n) => { for (let i = 0; i < n; i++) f(i); }")
+    if sys.argv[1] == "JSPyBridge":  # there a Python function returns a promise
+        loop = peer.call("async (f, n) => { for (let i = 0; i < n; i++) await f(i); }")
+    seconds = median(lambda: loop(lambda i: None, 500), 9) / 500
+    yield "a Python function, from JavaScript", seconds, ""
+
+
 def values(peer: Peer, kind: str) -> Iterator[Answer]:
     which, _, direction = kind.partition("-")
     sample = samples(FLOATS, RECORDS, STRINGS)[which]
@@ -169,6 +184,7 @@ def orjson_floor(kind: str) -> Iterator[Answer]:
 PEERS = {"JSPyBridge": jspybridge, "PythonMonkey": pythonmonkey, "mini-racer": mini_racer}
 KINDS: dict[str, Callable[[Peer, str], Iterator[Answer]]] = {
     "calls": calls,
+    "objects": objects,
     "start": start,
     "arrays-mirrored": arrays_mirrored,
     "arrays-back": arrays_back,

@@ -88,7 +88,7 @@ class Session:
         self._watcher = Watcher(
             self._kernel, self._link, self._look_around, self._handle_event, self._die
         )
-        self.exchange.on_drop = memory.on_drop = self._watcher.wake
+        self.exchange.on_drop = memory.on_drop = self._watcher.look_soon
         _live.add(self)
         _watch_forks()
 
@@ -151,14 +151,15 @@ class Session:
         with CtrlC(lambda: self._interrupt(waiter), self._kernel.kill) as ctrl_c:
             with self._values:
                 body = self._codec.encode([method, *arguments])
-            ctrl_c.direct = False
+                ctrl_c.direct = False
+                releases = self._releases()
             with self._link.sending:
                 waiter.id = self._next_id()
                 self._link.waiters[waiter.id] = waiter
                 if ctrl_c.error is not None:
                     self._interrupt(waiter)  # it came too early for the handler to do this
                 try:
-                    self._link.write(pack(Message.CALL, waiter.id, parent + body))
+                    self._link.write(releases + pack(Message.CALL, waiter.id, parent + body))
                 except BaseException:
                     del self._link.waiters[waiter.id]
                     raise
@@ -221,7 +222,7 @@ class Session:
         """End an iterator that was left early. Safe inside the garbage collector."""
         if self.dead is None:
             self._abandoned.append((source, iterator))
-            self._watcher.wake()
+            self._watcher.look_soon()
 
     def _end_abandoned(self) -> None:
         def done(succeeded: bool, value: Any) -> None:
@@ -455,13 +456,19 @@ class Session:
         self._end_abandoned()
         self._send_releases()
 
+    def _releases(self) -> bytes:
+        """The message that says what Python let go of, if anything. The caller holds `_values`."""
+        dropped = self.exchange.take_dropped()
+        if not dropped:
+            return b""
+        return pack(Message.RELEASE, 0, self._codec.encode([list(pair) for pair in dropped]))
+
     def _send_releases(self) -> None:
         with self._values:
-            dropped = self.exchange.take_dropped()
-            body = self._codec.encode([list(pair) for pair in dropped])
-        if dropped:
+            frame = self._releases()
+        if frame:
             with contextlib.suppress(KernelDied):
-                self._link.send(pack(Message.RELEASE, 0, body))
+                self._link.send(frame)
 
     # -- the end
 

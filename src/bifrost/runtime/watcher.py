@@ -6,11 +6,16 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
 from ..errors import KernelDied, ProtocolError
 from .kernel import Kernel
 from .link import Frame, Link
+
+#: How long what is not urgent may wait, in seconds. A thread that makes calls does it sooner.
+_PAUSE: Final = 0.02
 
 
 class Watcher:
@@ -20,7 +25,7 @@ class Watcher:
     thread's to pass on.
 
     Args:
-        on_wake: called after :meth:`wake`.
+        on_look: called a moment after :meth:`look_soon`.
         on_event: called with each message that came unasked.
         on_end: called at the end of Node, or when the events cannot be read on.
     """
@@ -29,18 +34,19 @@ class Watcher:
         self,
         kernel: Kernel,
         link: Link,
-        on_wake: Callable[[], None],
+        on_look: Callable[[], None],
         on_event: Callable[[Frame], None],
         on_end: Callable[[], None],
     ) -> None:
         self._kernel = kernel
         self._link = link
-        self._on_wake = on_wake
+        self._on_look = on_look
         self._on_event = on_event
         self._on_end = on_end
         self._counting = threading.Lock()
         self._callers = 0
         self._rests = False
+        self._is_to_look = False
         self._waking = threading.RLock()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -56,8 +62,14 @@ class Watcher:
         if threading.current_thread() is not self._thread and self._thread.ident is not None:
             self._thread.join(timeout=seconds)
 
+    def look_soon(self) -> None:
+        """Have it call `on_look` in a moment. Safe inside the garbage collector."""
+        if not self._is_to_look:
+            self._is_to_look = True
+            self.wake()
+
     def wake(self) -> None:
-        """Have it look around. Safe inside the garbage collector."""
+        """Have it see what has changed. Safe inside the garbage collector."""
         with self._waking, contextlib.suppress(OSError):
             os.write(self._wake_write, b"w")
 
@@ -98,16 +110,17 @@ class Watcher:
         outputs = {self._kernel.out: link.out, self._kernel.err: link.err}
         ended: set[int] = set()
         listening = False
+        look_at: float | None = None
         while link.death is None:
             if not listening and not self._rests:
                 for fd in outputs.keys() - ended:
                     poll.register(fd, select.POLLIN)
                 listening = True
-            for fd, _ in poll.poll():
+            pause = None if look_at is None else max(0.0, look_at - time.monotonic()) * 1000
+            for fd, _ in poll.poll(pause):
                 if fd == self._wake_read:
                     with contextlib.suppress(BlockingIOError):
                         os.read(fd, 4096)
-                    self._on_wake()
                 elif fd == self._kernel.events:
                     link.read_events()
                 elif self._leave_to_caller():
@@ -119,6 +132,14 @@ class Watcher:
                     poll.unregister(fd)
                     ended.add(fd)
             self._handle_events()
+            if not self._is_to_look:
+                continue
+            if look_at is None:
+                look_at = time.monotonic() + _PAUSE
+            elif time.monotonic() >= look_at:
+                look_at = None
+                self._is_to_look = False
+                self._on_look()
 
     def _handle_events(self) -> None:
         try:
