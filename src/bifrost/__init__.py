@@ -78,9 +78,24 @@ _HOMES = {
 }
 
 
+def _is_subinterpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since and before Python 3.13
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        return bool(interpreters.get_current() != interpreters.get_main())
+    return False
+
+
 def __getattr__(name: str) -> Any:
     """Load what is asked for, so that `import bifrost` costs nothing."""
     value: Any
+    if name in __all__ and _is_subinterpreter():
+        raise RuntimeError(
+            "Bifrost works in the main interpreter of a process only, as NumPy does; this is a"
+            " sub-interpreter (under mod_wsgi, WSGIApplicationGroup %{GLOBAL} chooses the main one)"
+        )
     if name == "node":
         from .frontend.node import Node
 

@@ -191,23 +191,37 @@ class KernelDied(BifrostError, ConnectionError):
     Attributes:
         exit_code: its exit status; negative is the number of the signal that ended it.
         stderr: the last lines it wrote to standard error.
+        reason: what happened and what to do, where more is known than the exit status.
     """
 
-    def __init__(self, exit_code: int | None, stderr: str = "") -> None:
-        super().__init__(exit_code, stderr)
+    def __init__(self, exit_code: int | None, stderr: str = "", reason: str = "") -> None:
+        super().__init__(exit_code, stderr, reason)
         self.exit_code = exit_code
         self.stderr = stderr
+        self.reason = reason
         #: Whether some call has raised it.
         self.announced = False
+
+    def anew(self) -> KernelDied:
+        """The same, for a call to raise: a traceback, and what that holds, is nobody else's."""
+        self.announced = True
+        return KernelDied(self.exit_code, self.stderr, self.reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.exit_code, self.stderr, self.reason))
 
     def __str__(self) -> str:
         if self.exit_code is None:
             how = "ended"
+        elif self.exit_code == -9:
+            how = "was ended by signal 9 (the system sends it, too, when it runs out of memory)"
         elif self.exit_code < 0:
             how = f"was ended by signal {-self.exit_code}"
         else:
             how = f"ended with exit code {self.exit_code}"
-        text = f"Node.js {how}; its variables are lost, and the next call starts a new one"
+        text = self.reason or (
+            f"Node.js {how}; its variables are lost, and the next call starts a new one"
+        )
         return f"{text}\nits last words:\n{self.stderr}" if self.stderr else text
 
 

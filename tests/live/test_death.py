@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import multiprocessing
 import os
+import pickle
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import traceback
+import warnings
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import resource_tracker
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,7 @@ import psutil
 import pytest
 
 import bifrost
-from bifrost import KernelDied, Node
+from bifrost import JSError, KernelDied, Node, RunTimeout
 from support import leaks
 
 
@@ -167,6 +171,127 @@ def test_a_program_that_closes_the_pipes_dies(node: Node) -> None:
     assert node.eval("1") == 1
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "const keep = []; for (;;) keep.push(new Array(1000).fill({}))",
+        "const keep = []; const more = () => { for (let i = 0; i < 50; i++)"
+        " keep.push(new Array(100_000).fill({})) };"
+        " setInterval(more, 1); await new Promise(() => {})",
+    ],
+)
+def test_out_of_memory(script: str) -> None:
+    with Node(memory_limit=48) as node:
+        node.run("kept = 1")
+        with pytest.raises(KernelDied, match=r"(?s)ran out of memory.*memory_limit=") as caught:
+            node.run(script)
+        assert caught.value.exit_code is not None
+        assert "heap" in caught.value.stderr
+        assert "Native stack" not in caught.value.stderr
+        assert node.eval("typeof kept") == "undefined"
+
+
+def test_out_of_memory_outside_of_the_heap(node: Node) -> None:
+    pid = node.info["pid"]
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":", 1) for line in lines)
+    limit = int(status["VmData"].split()[0]) * 1024 + (200 << 20)
+    resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
+    with pytest.raises((KernelDied, JSError), match=r"out of memory|[Aa]llocat"):
+        node.run("const keep = []; for (;;) keep.push(Buffer.alloc(1e7, 1))")
+    node.cancel()
+    assert node.eval("1") == 1
+
+
+def test_every_call_has_an_exception_of_its_own(node: Node) -> None:
+    """One that is raised again and again would collect tracebacks, and all that they hold."""
+    f = node.eval("() => 1")
+    kill(node)
+    errors = []
+    for _ in range(3):
+        with pytest.raises(KernelDied) as caught:
+            f()
+        errors.append(caught.value)
+    assert len(set(map(id, errors))) == 3
+    assert len({len(traceback.extract_tb(error.__traceback__)) for error in errors[1:]}) == 1
+    assert pickle.loads(pickle.dumps(errors[0])).exit_code == -9
+    assert node.eval("1") == 1
+
+
+@pytest.mark.parametrize("size", [10, 50_000_000])
+@pytest.mark.parametrize("where", ["callback", "async callback", "result", "argument", "start"])
+def test_killed_in_any_state(node: Node, where: str, size: int) -> None:
+    """The thread that waits, and two that wait for other things, get the same answer."""
+    died: list[KernelDied] = []
+
+    def wait(script: str) -> None:
+        with pytest.raises(KernelDied) as caught:
+            node.run(script)
+        died.append(caught.value)
+
+    def end() -> str:
+        kill(node)
+        time.sleep(0.05)
+        return "x" * size
+
+    async def end_later() -> str:
+        await asyncio.sleep(0.01)
+        return end()
+
+    threads = [
+        threading.Thread(target=wait, args=("await new Promise(() => {})",)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    pid = node.info["pid"]
+    use: dict[str, Callable[[], Any]] = {
+        "callback": lambda: node.eval("f()", {"f": end}),
+        "async callback": lambda: node.eval("await f()", {"f": end_later}),
+        "result": lambda: node.eval(f"process.kill({pid}, 'SIGKILL'); 'x'.repeat({size})"),
+        "argument": lambda: node.run("process.kill(process.pid, 'SIGKILL')", {"x": "x" * size}),
+        "start": lambda: (node.cancel(restart=False), Dying().eval("1")),
+    }
+    with pytest.raises(KernelDied, match="signal 9"):
+        use[where]()
+    for thread in threads:
+        thread.join(10)
+    assert len(died) == 2
+    assert node.eval("1") == 1
+
+
+class Dying(Node):
+    """Its first Node.js is killed while it starts."""
+
+    def __init__(self) -> None:
+        super().__init__(node_options=["--eval", "process.kill(process.pid, 'SIGKILL')"])
+
+
+@pytest.mark.parametrize("waits", ["Ctrl-C", "timeout", "close", "another thread's cancel"])
+def test_a_stopped_node_holds_nobody_up(node: Node, waits: str) -> None:
+    node.run("1")
+    os.kill(node.info["pid"], signal.SIGSTOP)
+    if waits == "Ctrl-C":
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            node.run("1")
+        timer.join()
+    elif waits == "timeout":
+        with pytest.raises(RunTimeout):
+            node.eval("1", {"x": "x" * 10_000_000}, timeout=0.2)
+    elif waits == "close":
+        node.close()
+    else:
+        timer = threading.Timer(0.2, node.cancel)
+        timer.start()
+        with pytest.raises(KernelDied):
+            node.eval("1", {"x": "x" * 10_000_000})
+        timer.join()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert node.eval("1") == 1
+
+
 # -- the death of Python
 
 ALIVE = """
@@ -241,29 +366,6 @@ def test_exit_from_a_thread_that_is_no_daemon() -> None:
 
 
 # -- forks
-
-
-def _in_child(_: object = None) -> tuple[int, int, int]:
-    node = bifrost.node
-    return os.getpid(), node.info["pid"], node.eval("typeof parents === 'undefined' ? 1 : 2")
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_multiprocessing(method: str) -> None:
-    bifrost.node.run("parents = 1")
-    try:
-        context = multiprocessing.get_context(method)
-        with ProcessPoolExecutor(2, mp_context=context) as pool:
-            got = list(pool.map(_in_child, range(4)))
-        assert {fresh for _, _, fresh in got} == {1}
-        assert bifrost.node.info["pid"] not in {node for _, node, _ in got}
-        assert bifrost.node.eval("parents") == 1
-        for _, pid, _ in got:
-            await_end(pid)
-    finally:
-        bifrost.node.close()
-        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

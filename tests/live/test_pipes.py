@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import bifrost
 from bifrost import Node
 from bifrost.frontend.workspace import Workspace
 
@@ -56,3 +57,31 @@ def test_a_call_that_arrives_with_an_answer_is_served() -> None:
         first.join(20)
         second.join(20)
         assert sorted(results) == [2, 42]
+
+
+def test_a_release_does_not_overtake_what_was_sent_before_it(node: Node) -> None:
+    """It has another pipe; and the thread that the reply is for may be late in reading it."""
+
+    class Box:
+        pass
+
+    go = node.eval(
+        """(make, array) => new Promise((done) => setTimeout(() => {
+          let answer = [make(), array];
+          array = undefined;
+          setTimeout(() => { done(answer); answer = undefined; }, 200);
+        }, 10))"""
+    )
+    node.run("const cleaning = setInterval(() => gc(), 20)")
+    previous = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.6))
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    array = bifrost.zeros(1000)
+    timer.start()
+    try:
+        made = node.eval("await go(Box, array)", {"go": go, "Box": Box, "array": array})
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, previous)
+    assert type(made[0]) is Box
+    assert made[1] is array
+    node.run("clearInterval(cleaning)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -169,6 +170,21 @@ class Kernel:
         self.hang_up()
         for fd in (self.replies, self.events):
             os.close(fd)
+
+
+#: What V8 prints when it has to give up.
+_OUT_OF_MEMORY: Final = re.compile(r"^(?:FATAL ERROR|# Fatal).*(?:memory|allocation)", re.I | re.M)
+
+
+def cause_of_death(last_lines: str) -> str:
+    """What the last lines of Node's standard error say for its user, if anything."""
+    if not _OUT_OF_MEMORY.search(last_lines):
+        return ""
+    return (
+        "Node.js ran out of memory; its variables are lost, and the next call starts a new one."
+        " bifrost.Node(memory_limit=4096) has a JavaScript heap of so many MiB; typed arrays"
+        " and Buffers lie outside of it"
+    )
 
 
 def _members(group: int) -> list[int]:

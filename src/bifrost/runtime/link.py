@@ -8,6 +8,7 @@ of its own, which the watcher reads.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import select
@@ -40,16 +41,37 @@ class Waiter:
         self.mail: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
 
 
+class Intake:
+    """Which frames of a pipe have come, and have been opened: decoded, that is."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._closed: dict[int, int] = {}  # id(frame) -> the frame's number
+
+    def came(self, frame: Frame) -> None:
+        self.count += 1
+        self._closed[id(frame)] = self.count
+
+    def opened(self, frame: Frame) -> None:
+        self._closed.pop(id(frame), None)
+
+    def has_opened(self, count: int) -> bool:
+        """Whether that many frames, counted modulo 2**32, have come and have been opened."""
+        ahead = (count - self.count + (1 << 31)) % (1 << 32) - (1 << 31)
+        first = min(list(self._closed.values()), default=math.inf)
+        return ahead <= 0 and first > self.count + ahead
+
+
 class Link:
     """The pipes between a session and its Node.
 
     Args:
         on_end: called when a pipe has ended: Node is gone.
-        on_stray: called with the body of a reply that nobody waits for any more.
+        on_stray: called with a frame that nobody waits for any more.
     """
 
     def __init__(
-        self, kernel: Kernel, on_end: Callable[[], None], on_stray: Callable[[bytes], None]
+        self, kernel: Kernel, on_end: Callable[[], None], on_stray: Callable[[Frame], None]
     ) -> None:
         self._kernel = kernel
         self._on_end = on_end
@@ -71,6 +93,8 @@ class Link:
         self._frames, self._events = (
             FrameReader() if self._tracer is None else TracedReader(self._tracer) for _ in range(2)
         )
+        #: What has been taken in of either pipe; who decodes a frame says so.
+        self.replies, self.events = Intake(), Intake()
         self._spin = _SPIN
         self._poll = select.poll()
         for fd in (kernel.replies, kernel.out, kernel.err):
@@ -112,6 +136,10 @@ class Link:
     def done(self, waiter: Waiter) -> None:
         """A call waits no more."""
         self.waiters.pop(waiter.id, None)
+        while not waiter.mail.empty():
+            frame = waiter.mail.get_nowait()
+            if frame is not None:
+                self._on_stray(frame)
         self.drain()
         if self._parked and not self.reading.locked():
             self._promote()  # the leader may have meant to hand over to this thread
@@ -160,7 +188,10 @@ class Link:
 
     def _next_frame(self) -> Frame | None:
         try:
-            return self._frames.next()
+            frame = self._frames.next()
+            if frame is not None:
+                self.replies.came(frame)
+            return frame
         except ProtocolError:
             self._kernel.kill()  # the stream cannot be read on
             self._on_end()
@@ -175,7 +206,7 @@ class Link:
         else:
             found = self.waiters.get(ident)
             if found is None:
-                self._on_stray(body)
+                self._on_stray(frame)
                 return None
             target = found
         if target is leader:
@@ -201,7 +232,10 @@ class Link:
 
     def next_event(self) -> Frame | None:
         """One of the events that have been read, or None."""
-        return self._events.next()
+        frame = self._events.next()
+        if frame is not None and frame[0] is not Message.RELEASE:
+            self.events.came(frame)
+        return frame
 
     # -- sending
 
@@ -235,8 +269,7 @@ class Link:
         view = memoryview(frame)
         while view:
             if self.death is not None:
-                self.death.announced = True
-                raise self.death
+                raise self.death.anew()
             try:
                 view = view[os.write(self._kernel.requests, view) :]
             except BlockingIOError:
@@ -285,7 +318,8 @@ class Link:
             self.err.close()
 
     def abandon(self) -> None:
-        """In a forked child: the pipes are the parent's."""
+        """In a forked child: the pipes are the parent's, and so is who holds the locks."""
+        self.sending, self.reading = threading.Lock(), threading.Lock()
         self._kernel.abandon()
-        for fd in (self.out.fd, self.err.fd):
-            os.close(fd)
+        self.out.abandon()
+        self.err.abandon()

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 _SIZE: Final = 1 << 16
 _TAIL: Final = 1 << 14
-#: Lines of a native stack, as Node prints it when it aborts: nobody reads them.
+#: Lines of a native stack and of the garbage collector, as Node prints them when it aborts.
 _NATIVE: Final = re.compile(
-    r"^\s*\d+: 0x[0-9a-f]+ .*$|^-+ (?:Native|JavaScript|JS) stack.*-+$", re.I
+    r"^\s*\d+: 0x[0-9a-f]+ |^-+ (?:Native|JavaScript|JS) stack|^<--- |^\[\d+:0x[0-9a-f]+\] |^#?$",
+    re.I,
 )
 
 
@@ -76,7 +77,12 @@ class Output:
     def last_lines(self) -> str:
         """The end of what was printed, for an error message."""
         lines = self._tail.decode("utf-8", "replace").strip().splitlines()
-        return "\n".join([line for line in lines if line and not _NATIVE.match(line)][-12:])
+        return "\n".join([line for line in lines if not _NATIVE.match(line)][-12:])
+
+    def abandon(self) -> None:
+        """In a forked child: the stream is the parent's, and so may be the lock."""
+        self._lock = threading.RLock()
+        self.close()
 
     def close(self) -> None:
         with self._lock:

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import queue
-import sys
 import threading
 import time
 import traceback
@@ -23,10 +22,11 @@ from .coroutines import Coroutines
 from .exchange import Exchange, Registry
 from .host import METHODS
 from .interrupts import CtrlC
-from .kernel import Kernel, Settings
+from .kernel import Kernel, Settings, cause_of_death
 from .link import Frame, Link, Waiter
 from .memory import Memory
 from .proxy import JSObject, make
+from .stack import check_stack, nesting
 from .watcher import Watcher
 
 #: JavaScript that was told to stop may wait for a program it started: after so many seconds
@@ -34,8 +34,11 @@ from .watcher import Watcher
 _GRACE: Final = (1.5, 2.5)
 #: A thread that waits looks around so often, in seconds.
 _SLICE: Final = 0.5
-#: How many frames of Python's stack a call may need for itself.
-_FRAMES: Final = 80
+#: What a forked child is told that uses what it has of its parent's Node.
+_FORKED: Final = (
+    "this belongs to the Node.js of the parent of this forked process; the child has a Node.js of"
+    " its own, in which it can be made again"
+)
 
 _NO_PARENT: Final = bytes(4)
 #: In its place: no thread waits for the answer, which comes among the events.
@@ -73,6 +76,8 @@ class Session:
         self._later: dict[int, Settled] = {}
         # Iterators that were left early: (what was iterated over, the iterator).
         self._abandoned: deque[tuple[JSObject, JSObject]] = deque()
+        # Releases that came: (replies and events sent before, the body).
+        self._releases: deque[tuple[int, int, bytes]] = deque()
         #: Where coroutines run that JavaScript starts, and what no thread waits for.
         self.coroutines = Coroutines()
         # Without an event loop for it, the latter is run one after the other in a thread.
@@ -95,12 +100,12 @@ class Session:
         hello = self._link.waiters[0] = Waiter()
         try:
             self._watcher.start()
-            (_, _, body), _ = self._finish(hello, None, None)
+            frame, _ = self._finish(hello, None, None)
         except BaseException:
             self.close(gently=False)
             raise
         #: What Node said of itself: version, pid, protocol, native.
-        self.facts: dict[str, Any] = self._decode(body)
+        self.facts: dict[str, Any] = self._open(frame)
         if self.facts.get("protocol") != VERSION:
             self.close(gently=False)
             raise ProtocolError(
@@ -143,7 +148,8 @@ class Session:
             The value, and the RunTimeout or KeyboardInterrupt that is to be raised.
         """
         __tracebackhide__ = True
-        _check_stack()
+        check_stack()
+        self._refuse_if_dead()
         if self._abandoned:
             self._end_abandoned()
         waiter = Waiter()
@@ -164,7 +170,7 @@ class Session:
                     del self._link.waiters[waiter.id]
                     raise
             try:
-                (kind, _, reply), stopped = self._finish(waiter, timeout, ctrl_c)
+                frame, stopped = self._finish(waiter, timeout, ctrl_c)
             except KernelDied:
                 if ctrl_c.error is None:
                     raise
@@ -172,14 +178,15 @@ class Session:
             ctrl_c.direct = self.exchange.runs_user_code
             # An exception's traceback keeps this frame: it must not hold what may lead back to
             # the exception by way of JavaScript, for no garbage collector would see that.
-            values = [self._decode(reply)]
+            values = [self._open(frame)]
         stopped = ctrl_c.error or stopped
-        if kind is Message.ERROR:
+        if frame[0] is Message.ERROR:
             raise stopped or values.pop()
         return values.pop(), stopped
 
     def notify(self, method: str, *arguments: Any) -> None:
         """Tell JavaScript something."""
+        self._refuse_if_dead()
         with self._values:
             body = self._codec.encode([method, *arguments])
         self._link.send(pack(Message.NOTIFY, 0, body))
@@ -195,7 +202,8 @@ class Session:
         Raises:
             ShareError, KernelDied: it could not be called.
         """
-        _check_stack()
+        check_stack()
+        self._refuse_if_dead()
         with CtrlC(lambda: None, self._kernel.kill) as ctrl_c:
             with self._values:
                 body = self._codec.encode([method, *arguments])
@@ -240,11 +248,11 @@ class Session:
 
     def _done(self, frame: Frame) -> None:
         """A call that no thread waits for has been answered."""
-        kind, ident, body = frame
+        kind, ident, _ = frame
         callback = self._later.pop(ident, None)
         succeeded = kind is Message.RESULT
         try:
-            value = self._decode(body)
+            value = self._open(frame)
         except Exception as error:  # noqa: BLE001 - who called gets it
             succeeded, value = False, error
         if callback is not None:
@@ -262,14 +270,24 @@ class Session:
 
         self.coroutines.start(awaitable, done)
 
-    def _decode(self, body: bytes) -> Any:
-        with self._values:
-            return self._codec.decode(body)
+    def _open(self, frame: Frame, start: int = 0) -> Any:
+        """Decode the value in a frame."""
+        try:
+            with self._values:
+                return self._codec.decode(frame[2][start:] if start else frame[2])
+        finally:
+            self._link.replies.opened(frame)
+            self._link.events.opened(frame)
+            if self._releases:
+                self._watcher.wake()
 
-    def _stray(self, body: bytes) -> None:
-        """The caller of a reply gave up: what it holds goes back."""
+    def _stray(self, frame: Frame) -> None:
+        """The caller gave up: what a reply holds goes back, and JavaScript is answered."""
+        if frame[0] is Message.CALL:
+            self._handle_event(frame)
+            return
         with contextlib.suppress(Exception):
-            self._decode(body)
+            self._open(frame)
 
     def _interrupt(self, waiter: Waiter) -> None:
         if waiter.id:
@@ -341,13 +359,18 @@ class Session:
         assert death is not None
         if stopped is not None and not isinstance(stopped, RunTimeout):
             return stopped
-        death.announced = True
         if stopped is None:
-            return death
+            return death.anew()
+        death.announced = True
         return RunTimeout(
             f"not done after {timeout:g} s; it could not be stopped (it was not running"
             " JavaScript), so Node.js was ended and its variables are lost"
         )
+
+    def _refuse_if_dead(self) -> None:
+        # In a forked child this comes before any lock, which other threads may have held.
+        if self.dead is not None:
+            raise self.dead.anew()
 
     def _give_up(self, stopped: BaseException, timeout: float | None) -> BaseException:
         """What a call raises that cannot be stopped, where killing Node would hurt others."""
@@ -366,15 +389,16 @@ class Session:
         Returns:
             The KeyboardInterrupt, or the like, that is to go on once the JavaScript has stopped.
         """
-        _, ident, body = frame
+        ident = frame[1]
         outgoing: BaseException | None = None
         failure: BaseException | None = None
         outer = getattr(self._serving, "parent", _NO_PARENT)
         self._serving.parent = ident.to_bytes(4, "little")
         try:
-            method, *arguments = self._decode(body[4:])
+            method, *arguments = self._open(frame, len(_NO_PARENT))
             if ctrl_c is not None:
                 ctrl_c.direct = True
+            nesting.depth += 1
             try:
                 operation = METHODS.get(method)
                 if operation is None:
@@ -384,6 +408,7 @@ class Session:
                 with self._values:
                     reply = pack(Message.RESULT, ident, self._codec.encode(outcome))
             finally:
+                nesting.depth -= 1
                 if ctrl_c is not None:
                     ctrl_c.direct = False
         except BaseException as error:  # noqa: BLE001 - JavaScript gets it, and Python too
@@ -414,24 +439,42 @@ class Session:
     # -- events
 
     def _handle_event(self, frame: Frame) -> None:
-        kind, _, body = frame
+        kind, replies, body = frame
         if kind is Message.RELEASE:
-            with self._values:
-                for key, count in self._codec.decode(body):
-                    if key < 0:
-                        self.exchange.returned(-key, count)
-                    else:
-                        self.exchange.memory.returned(key, count)
+            self._releases.append((replies, self._link.events.count, body))
+            self._apply_releases()
             return
         if kind in (Message.RESULT, Message.ERROR) and not self.exchange.runs_user_code:
             self._done(frame)
             return
         if kind is Message.CALL and self.coroutines.submit(lambda: self._do(frame)):
             return
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="bifrost-worker", daemon=True)
-            self._worker.start()
+        with self._values:
+            if self._worker is None:
+                self._worker = threading.Thread(
+                    target=self._work, name="bifrost-worker", daemon=True
+                )
+                self._worker.start()
         self._tasks.put(frame)
+
+    def _apply_releases(self) -> None:
+        """Take back what JavaScript let go, once all that it had sent before has been opened.
+
+        That may have come on the other pipe and wait for its thread; it may mention the same.
+        """
+        while self._releases:
+            replies, events, body = self._releases[0]
+            if not (
+                self._link.replies.has_opened(replies) and self._link.events.has_opened(events)
+            ):
+                return
+            self._releases.popleft()
+            with self._values:
+                for key, count in self._codec.decode(body):
+                    if key < 0:
+                        self.exchange.returned(-key, count)
+                    else:
+                        self.exchange.memory.returned(key, count)
 
     def _work(self) -> None:
         while (frame := self._tasks.get()) is not None:
@@ -442,7 +485,7 @@ class Session:
             if frame[0] is Message.CALL:
                 self._serve(frame, None)
             elif frame[0] is Message.NOTIFY:
-                method, *arguments = self._decode(frame[2])
+                method, *arguments = self._open(frame)
                 self._host.serve(method, arguments)
             else:
                 self._done(frame)
@@ -453,6 +496,7 @@ class Session:
 
     def _look_around(self) -> None:
         """Do what was put off because the garbage collector must not wait."""
+        self._apply_releases()
         self._end_abandoned()
         self._send_releases()
 
@@ -485,7 +529,8 @@ class Session:
                     self._link.sending.release()
             code = self._kernel.reap(gently=gently)
             self._link.drain()
-            death = KernelDied(code, "" if gently else self._link.err.last_lines())
+            last_lines = "" if gently else self._link.err.last_lines()
+            death = KernelDied(code, last_lines, cause_of_death(last_lines))
             self._link.death = death
         with self._values:
             self.exchange.end()
@@ -496,7 +541,7 @@ class Session:
         self.coroutines.stop()
         while self._later:
             with contextlib.suppress(KeyError):
-                self._later.popitem()[1](False, death)
+                self._later.popitem()[1](False, death.anew())
         self._watcher.wake()
 
     def close(self, *, gently: bool = True) -> None:
@@ -518,20 +563,11 @@ class Session:
         The parent's other threads are not here, but locks that they held are.
         """
         self._is_ending = True
-        self._link.death = KernelDied(None)
-        self._ending = threading.RLock()
+        self._link.death = KernelDied(None, "", _FORKED)
+        self._values, self._ending = threading.RLock(), threading.RLock()
         self.exchange.on_drop = self.exchange.memory.on_drop = lambda: None
         self._link.abandon()
         self._watcher.abandon()
-
-
-def _check_stack() -> None:
-    """Raise RecursionError now, rather than anywhere between two bytes of a message."""
-    try:
-        sys._getframe(sys.getrecursionlimit() - _FRAMES)
-    except ValueError:
-        return
-    raise RecursionError("maximum recursion depth exceeded in calls between Python and JavaScript")
 
 
 _forks_watched = False

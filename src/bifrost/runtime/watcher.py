@@ -157,5 +157,6 @@ class Watcher:
         self._wake_read = self._wake_write = -1
 
     def abandon(self) -> None:
-        """In a forked child, which has no such thread."""
+        """In a forked child, which has no such thread, nor those that hold the locks."""
+        self._counting, self._waking = threading.Lock(), threading.RLock()
         self._close()

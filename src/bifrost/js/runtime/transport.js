@@ -15,6 +15,8 @@ export class Transport {
   /** @type {(frame: import('../protocol/framing.js').Frame) => void} */
   #onFrame = () => {};
   #chunk = Buffer.allocUnsafeSlow(CHUNK);
+  /** How many frames went to the replies, modulo 2^32. */
+  replied = 0;
 
   /** @param {number} requests @param {number} replies @param {number} events */
   constructor(requests, replies, events) {
@@ -92,6 +94,7 @@ export class Transport {
   /** @param {Buffer} frame @param {boolean} awaited whether a Python thread waits for something of ours */
   send(frame, awaited) {
     const fd = awaited ? this.replies : this.events;
+    if (awaited) this.replied = (this.replied + 1) >>> 0;
     for (let at = 0; at < frame.length; ) {
       try {
         at += fs.writeSync(fd, frame, at);
