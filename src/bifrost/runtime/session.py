@@ -77,7 +77,7 @@ class Session:
         # Iterators that were left early: (what was iterated over, the iterator).
         self._abandoned: deque[tuple[JSObject, JSObject]] = deque()
         # Releases that came: (replies and events sent before, the body).
-        self._releases: deque[tuple[int, int, bytes]] = deque()
+        self._returns: deque[tuple[int, int, bytes]] = deque()
         #: Where coroutines run that JavaScript starts, and what no thread waits for.
         self.coroutines = Coroutines()
         # Without an event loop for it, the latter is run one after the other in a thread.
@@ -278,7 +278,7 @@ class Session:
         finally:
             self._link.replies.opened(frame)
             self._link.events.opened(frame)
-            if self._releases:
+            if self._returns:
                 self._watcher.wake()
 
     def _stray(self, frame: Frame) -> None:
@@ -441,8 +441,8 @@ class Session:
     def _handle_event(self, frame: Frame) -> None:
         kind, replies, body = frame
         if kind is Message.RELEASE:
-            self._releases.append((replies, self._link.events.count, body))
-            self._apply_releases()
+            self._returns.append((replies, self._link.events.count, body))
+            self._take_back()
             return
         if kind in (Message.RESULT, Message.ERROR) and not self.exchange.runs_user_code:
             self._done(frame)
@@ -457,18 +457,18 @@ class Session:
                 self._worker.start()
         self._tasks.put(frame)
 
-    def _apply_releases(self) -> None:
+    def _take_back(self) -> None:
         """Take back what JavaScript let go, once all that it had sent before has been opened.
 
         That may have come on the other pipe and wait for its thread; it may mention the same.
         """
-        while self._releases:
-            replies, events, body = self._releases[0]
+        while self._returns:
+            replies, events, body = self._returns[0]
             if not (
                 self._link.replies.has_opened(replies) and self._link.events.has_opened(events)
             ):
                 return
-            self._releases.popleft()
+            self._returns.popleft()
             with self._values:
                 for key, count in self._codec.decode(body):
                     if key < 0:
@@ -496,7 +496,7 @@ class Session:
 
     def _look_around(self) -> None:
         """Do what was put off because the garbage collector must not wait."""
-        self._apply_releases()
+        self._take_back()
         self._end_abandoned()
         self._send_releases()
 
