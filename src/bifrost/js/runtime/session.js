@@ -2,27 +2,24 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { writeSync } from 'node:fs';
-import { Boolean, Buffer, Error, Map, Number, Object, Promise, Set, String, process } from '../protocol/globals.js';
+import { Boolean, Buffer, Error, Map, Promise, Set, String, process } from '../protocol/globals.js';
 import { seal } from '../protocol/framing.js';
 import { Message } from '../protocol/messages.js';
 import { decode } from '../protocol/decoder.js';
-import { ByReference, Encoder } from '../protocol/encoder.js';
-import { ProtocolError, ShareError } from '../protocol/errors.js';
-import { addFramesHere, ownStack } from '../protocol/stacks.js';
+import { Encoder } from '../protocol/encoder.js';
+import { ProtocolError } from '../protocol/errors.js';
+import { ownStack } from '../protocol/stacks.js';
+import { Call, Latest, tracksContext } from './calls.js';
 import { OPERATIONS } from './objects.js';
+import { Outcome, asError, raised } from './outcome.js';
 import { found } from './passing.js';
 import { PythonObjects, idOf } from './python.js';
 import { References } from './references.js';
 import { tableFromStream, tableToStream } from './tables.js';
 
-/** In the place of a call's parent: no thread waits for the answer, which goes to the events. */
-const UNAWAITED = 0xffff_ffff;
 const PARENT_SIZE = 4;
 /** Calls of a small function that must fit on the stack before we call Python. */
 const FRAMES = 1000;
-
-/** The name under which something crosses that is thrown and is no Error. */
-const THROWN = 'Thrown';
 
 /** Thrown into a run that Python asked to stop. */
 export class Interrupted extends Error {
@@ -30,64 +27,6 @@ export class Interrupted extends Error {
 }
 
 /** @typedef {(call: Call, ...args: any[]) => any} Method */
-
-/** A call of Python's that has not been answered yet. */
-class Call {
-  /** @param {number} id @param {number} parent the call of ours for which Python makes it; or UNAWAITED */
-  constructor(id, parent) {
-    this.id = id;
-    /** Whether a thread of Python's waits for it. */
-    this.isAwaited = parent !== UNAWAITED;
-    /** Whether the event loop will stand still until it has been answered. */
-    this.isNested = this.isAwaited && parent !== 0;
-    /** Rejects when the call is to end without a result. @type {Promise<never>} */
-    this.stopped = new Promise((_, reject) => (this.stop = reject));
-    this.stopped.catch(() => {});
-  }
-  /** @type {(reason: any) => void} */
-  stop = () => {};
-  /** Whether its result is being collected and sent: nothing can reach it any more. */
-  isClosing = false;
-  /** Whether a promise will end it. Otherwise its code is on the stack; or was, and has been torn. */
-  isWaiting = false;
-  /** Whether it has been told to stop, outside of its own code. */
-  isStopped = false;
-  /** What it comes to if it is torn before its result is collected. @type {((reason: any) => any) | null} */
-  whenTorn = null;
-
-  get isWithoutEnd() {
-    return this.isClosing || !this.isWaiting;
-  }
-}
-
-/**
- * Whether Node follows whose callbacks run by means of V8's own. Older releases do it by hooks
- * around every callback, and abort when JavaScript is terminated within one.
- */
-function tracksContext() {
-  return Number.parseInt(process.versions.node) >= 24 && !process.execArgv.includes('--no-async-context-frame');
-}
-
-/** The substitute for older releases: knows what runs now, but not on whose behalf a callback does. */
-class Latest {
-  /** @type {Call | undefined} */
-  #call;
-
-  /** @template T @param {Call} call @param {() => T} action @returns {T} */
-  run(call, action) {
-    const before = this.#call;
-    this.#call = call;
-    try {
-      return action();
-    } finally {
-      this.#call = before;
-    }
-  }
-
-  getStore() {
-    return this.#call;
-  }
-}
 
 export class Session {
   #transport;
@@ -462,55 +401,6 @@ export class Session {
   }
 }
 
-/** What a run came to: the variables it made or changed, its completion value, its error. */
-export class Outcome {
-  /**
-   * @param {Map<string, any>} changes
-   * @param {any} value
-   * @param {{thrown: any} | undefined} error
-   * @param {boolean} isShown whether the value is only to be looked at
-   */
-  constructor(changes, value, error, isShown) {
-    this.isShown = isShown;
-    /** Names, their values, the completion value, the error. @type {[string[], any[], any, any]} */
-    this.parts = [[...changes.keys()], [...changes.values()], value, error ? asError(error.thrown) : null];
-  }
-
-  /**
-   * Something in it cannot cross. A variable then stays here, and Python gets a reference; a
-   * completion value is what was asked for, so that is an error.
-   * @param {any} error
-   * @returns {boolean} whether it is worth another try
-   */
-  concede(error) {
-    if (!(error instanceof ShareError)) return false;
-    const [, values, , thrown] = this.parts;
-    const index = values.findIndex((_, i) => isWithin(error.path, `$[1][${i}]`));
-    if (index >= 0 && !(values[index] instanceof ByReference)) {
-      values[index] = new ByReference(values[index]);
-      return true;
-    }
-    if (isWithin(error.path, '$[2]')) {
-      const path = `$${error.path.slice('$[2]'.length)}`;
-      if (this.isShown) {
-        this.parts[2] = new ByReference(this.parts[2]);
-        return true;
-      }
-      this.parts[2] = undefined;
-      this.parts[3] = thrown ?? new ShareError(path, error.kind, error.advice);
-      return true;
-    }
-    if (!thrown || !isWithin(error.path, '$[3]')) return false;
-    this.parts[3] = Object.assign(new Error(thrown.message), { name: thrown.name, stack: thrown.stack });
-    return true;
-  }
-}
-
-/** @param {string} path @param {string} start */
-function isWithin(path, start) {
-  return path === start || (path.startsWith(start) && '.[{'.includes(path[start.length]));
-}
-
 /**
  * Throw a RangeError now, rather than in the middle of a message.
  * @param {number} frames
@@ -518,29 +408,4 @@ function isWithin(path, start) {
  */
 function checkStack(frames) {
   return frames === 0 ? 0 : 1 + checkStack(frames - 1);
-}
-
-/** A thrown value as an Error: it need not be one. @param {any} thrown */
-function asError(thrown) {
-  if (thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]') return thrown;
-  const error = new Error(typeof thrown === 'string' ? thrown : cleanText(thrown));
-  error.name = THROWN;
-  error.stack = '';
-  return Object.assign(error, { thrown });
-}
-
-/** What to throw for an error that Python raised. @param {any} error */
-function raised(error) {
-  if (error.name === THROWN && Object.hasOwn(error, 'thrown')) return error.thrown;
-  addFramesHere(error);
-  return error;
-}
-
-/** @param {any} value */
-function cleanText(value) {
-  try {
-    return String(value);
-  } catch {
-    return typeof value;
-  }
 }
