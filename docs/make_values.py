@@ -49,8 +49,9 @@ What this means in practice:
   from the start.
 * An array in the arena (`bifrost.empty`, `zeros`, `asarray`, or one that came from JavaScript) is
   shared as it lies. Any other one is copied before a run and, where JavaScript changed it, after
-  it; changes that timers make between two runs are then lost. One that Python marked read-only is
-  `readOnly` in JavaScript.
+  it; likewise around a call of a function in either language, if it is among what that is given or
+  gives. Changes at other times, by timers or by a callback that has the array from elsewhere, may
+  be lost. One that Python marked read-only is `readOnly` in JavaScript.
 * In a regular expression `\\w`, `\\d` and `\\s` mean more beyond ASCII in Python than in
   JavaScript.
 * Values nest up to 150 levels on the way to JavaScript (plain data a little further), 900 on the

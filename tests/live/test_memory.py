@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,6 +29,40 @@ def node(
         assert one.info["native"] is (request.param == "native")
         yield one
         leaks.check_references(one)
+
+
+@pytest.mark.parametrize("make", [bifrost.zeros, np.zeros])
+def test_calls_keep_arrays_alike(node: Node, make: Any) -> None:
+    """Around a call of a function, as around a run, in either language."""
+    array = make(3)
+    seen: list[Any] = []
+
+    def look(given: Any) -> Any:
+        seen.append((given is array, float(given[0])))
+        given[1] = 8
+        return given
+
+    def fail(given: Any) -> None:
+        given[2] = 9
+        raise ValueError
+
+    made = node.run(
+        "a.set(5, 0); const same = look(a) === a; const after = a.get(1);"
+        "try { fail(a); } catch {} const failed = a.get(2);",
+        {"a": array, "look": look, "fail": fail},
+    )
+    assert seen == [(True, 5.0)]
+    assert (made["same"], made["after"], made["failed"]) == (True, 8, 9)
+    assert array.tolist() == [5, 8, 9]
+    change = node.eval("(x, f) => { x.set(7, 0); f(x); return x.get(1); }")
+    assert change(array, look) == 8
+    assert seen[1] == (True, 7.0)
+    assert array.tolist() == [7, 8, 9]
+    kept = node.eval("(x) => { kept = x; return () => { kept.set(1, 0); return kept; }; }")(array)
+    assert kept() is array
+    assert array[0] == 1
+    fresh = node.eval("() => { const z = bifrost.zeros([2]); z.set(5, 0); return z; }")()
+    assert fresh.tolist() == [5, 0]
 
 
 def test_64_megabytes_both_ways(node: Node) -> None:

@@ -30,6 +30,15 @@ def _place(descriptor: Descriptor) -> Place:
     return (start, str(wire), *shape, str(strides))
 
 
+def _refuse(arrays: list[np.ndarray[Any, Any]]) -> None:
+    if arrays:
+        shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays)
+        raise BifrostError(
+            f"JavaScript changed a read-only array ({shapes}); Python's array is as it was."
+            " Send a copy, or make it writeable"
+        )
+
+
 class Memory:
     """What one session has sent and received through the arena."""
 
@@ -52,6 +61,7 @@ class Memory:
         self._running = 0
         self._counting = threading.Lock()
         self._is_pushed = False  # the mirrors are as Python's arrays, and JavaScript does not run
+        self._touched: list[int] = []  # the mirrors in what was last written or read
         self._dropped: deque[int] = deque()
         #: Called, from wherever the garbage collector runs, when there is something to release.
         self.on_drop: Callable[[], None] = lambda: None
@@ -120,6 +130,7 @@ class Memory:
             if not self._is_pushed:
                 self._update(known)
             self._lend(known.slot)
+            self._touched.append(known.slot)
             return known.slot
         slot = self._arena.allocate(array.nbytes)
         mirror = Mirror(array, slot, self._arena)
@@ -131,6 +142,7 @@ class Memory:
         if overlapping or self._arena.locate(array) is not None:
             mirror.remember()
         self._mirrors.add(mirror)
+        self._touched.append(slot)
         self._lend(slot)
         self._arena.release(slot)  # from here on the peer's hold keeps it
         return slot
@@ -202,12 +214,30 @@ class Memory:
             self._running -= 1
             mirrors = self._mirrors.all()
             refused = [array for mirror in mirrors if (array := mirror.pull()) is not None]
-        if refused:
-            shapes = ", ".join(f"{array.dtype} {array.shape}" for array in refused)
-            raise BifrostError(
-                f"JavaScript changed a read-only array ({shapes}); Python's array is as it was."
-                " Send a copy, or make it writeable"
-            )
+        _refuse(refused)
+
+    def take_touched(self) -> list[int]:
+        """The mirrors in the values that were written or read since this was last asked."""
+        touched, self._touched = self._touched, []
+        return touched
+
+    def push(self, slots: list[int]) -> None:
+        """Let JavaScript see what Python changed in these mirrors."""
+        with self._counting:
+            for slot in slots:
+                mirror = self._mirrors.at(slot)
+                if mirror is not None:
+                    mirror.push()
+
+    def pull(self, slots: list[int]) -> None:
+        """Let Python see what JavaScript changed in these mirrors.
+
+        Raises:
+            BifrostError: as `pull_mirrors` does.
+        """
+        with self._counting:
+            mirrors = [mirror for slot in slots if (mirror := self._mirrors.at(slot)) is not None]
+            _refuse([array for mirror in mirrors if (array := mirror.pull()) is not None])
 
     # -- receiving
 
@@ -238,6 +268,8 @@ class Memory:
 
     def _home(self, descriptor: Descriptor) -> np.ndarray[Any, Any]:
         """One of Python's own arrays comes home: the same object, if it still lives."""
+        if self._mirrors.at(descriptor.slot) is not None:
+            self._touched.append(descriptor.slot)
         array = self._known(descriptor)
         if array is not None:
             return array

@@ -120,6 +120,9 @@ class Mirrors:
         mirror = self._by_array.get(id(array))
         return mirror if mirror is not None and mirror.fits(array) else None
 
+    def at(self, slot: int) -> Mirror | None:
+        return self._by_slot.get(slot)
+
     def add(self, mirror: Mirror) -> None:
         first, behind = mirror.bounds
         self._by_slot[mirror.slot] = self._by_array[mirror.key] = mirror

@@ -158,7 +158,8 @@ class Session:
             with self._values:
                 body = self._codec.encode([method, *arguments])
                 ctrl_c.direct = False
-                releases = self._releases()
+                releases = self._drops()
+                mirrors = self.exchange.memory.take_touched()
             with self._link.sending:
                 waiter.id = self._next_id()
                 self._link.waiters[waiter.id] = waiter
@@ -178,7 +179,13 @@ class Session:
             ctrl_c.direct = self.exchange.runs_user_code
             # An exception's traceback keeps this frame: it must not hold what may lead back to
             # the exception by way of JavaScript, for no garbage collector would see that.
-            values = [self._open(frame)]
+            with self._values:
+                try:
+                    values = [self._open(frame)]
+                finally:
+                    mirrors += self.exchange.memory.take_touched()
+            if mirrors and method != "run":  # which looks after all there are
+                self.exchange.memory.pull(mirrors)
         stopped = ctrl_c.error or stopped
         if frame[0] is Message.ERROR:
             raise stopped or values.pop()
@@ -395,16 +402,24 @@ class Session:
         outer = getattr(self._serving, "parent", _NO_PARENT)
         self._serving.parent = ident.to_bytes(4, "little")
         try:
-            method, *arguments = self._open(frame, len(_NO_PARENT))
+            with self._values:
+                method, *arguments = self._open(frame, len(_NO_PARENT))
+                mirrors = self.exchange.memory.take_touched()
+            if mirrors:
+                self.exchange.memory.pull(mirrors)
             if ctrl_c is not None:
                 ctrl_c.direct = True
             nesting.depth += 1
             try:
                 operation = METHODS.get(method)
-                if operation is None:
-                    outcome = self._host.serve(method, arguments)
-                else:
-                    outcome = operation(*arguments)
+                try:
+                    if operation is None:
+                        outcome = self._host.serve(method, arguments)
+                    else:
+                        outcome = operation(*arguments)
+                finally:
+                    if mirrors:
+                        self.exchange.memory.push(mirrors)
                 with self._values:
                     reply = pack(Message.RESULT, ident, self._codec.encode(outcome))
             finally:
@@ -500,7 +515,7 @@ class Session:
         self._end_abandoned()
         self._send_releases()
 
-    def _releases(self) -> bytes:
+    def _drops(self) -> bytes:
         """The message that says what Python let go of, if anything. The caller holds `_values`."""
         dropped = self.exchange.take_dropped()
         if not dropped:
@@ -509,7 +524,7 @@ class Session:
 
     def _send_releases(self) -> None:
         with self._values:
-            frame = self._releases()
+            frame = self._drops()
         if frame:
             with contextlib.suppress(KernelDied):
                 self._link.send(frame)

@@ -185,7 +185,14 @@ export class Session {
         const operation = OPERATIONS[name];
         if (operation) {
           call.stopped.catch((reason) => this.#calls.has(id) && this.#fail(id, reason));
-          this.#reply(id, this.contain(() => operation(...args)));
+          this.#memory.refresh();
+          let result;
+          try {
+            result = this.contain(() => operation(...args));
+          } finally {
+            this.#memory.flush();
+          }
+          this.#reply(id, result);
           return;
         }
         const method = this.methods[name];
@@ -380,11 +387,13 @@ export class Session {
       const parent = owner?.isAwaited && this.#calls.has(owner.id) ? owner.id : this.#latest;
       const prefix = Buffer.alloc(PARENT_SIZE);
       prefix.writeUInt32LE(parent);
+      this.#memory.flush();
       this.#send(Message.CALL, id, [name, ...args], parent !== 0, prefix);
       for (;;) {
         const answer = this.#answers.get(id);
         if (answer) {
           this.#answers.delete(id);
+          this.#memory.refresh();
           if (answer.error) throw raised(answer.value);
           return answer.value;
         }
