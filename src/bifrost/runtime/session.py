@@ -286,7 +286,7 @@ class Session:
             self._link.replies.opened(frame)
             self._link.events.opened(frame)
             if self._returns:
-                self._watcher.wake()
+                self._watcher.look_soon()
 
     def _stray(self, frame: Frame) -> None:
         """The caller gave up: what a reply holds goes back, and JavaScript is answered."""
