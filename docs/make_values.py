@@ -156,8 +156,9 @@ In JavaScript a Python generator is iterated in the same way, and closed when it
 async generator by `for await`. Both are sources for `stream.Readable.from` and `pipeline`,
 and an async generator function that takes an async iterable is a step of a `pipeline`.
 `bifrost.stream(x)` is a Node stream over a file object that Python has open (readable, writable or
-both; it stays open) or over anything that can be iterated. To write to a stream of JavaScript's and
-wait for it, hand the source over: `pipeline(generator, stream)`, awaited or with `.result()`.
+both; it stays open) or over anything that can be iterated. (Iterated itself, a file gives its
+lines.) To write to a stream of JavaScript's and wait for it, hand the source over:
+`pipeline(generator, stream)`, awaited or with `.result()`.
 
 JavaScript waits where Python would: `bifrost.with(manager, (value) => ...)` runs a function, which
 may be asynchronous, within a context manager (`async with`, where that is what it has); `using`

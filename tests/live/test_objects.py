@@ -496,6 +496,16 @@ def test_context_managers(node: Node) -> None:
     assert left == ["out", "KeyError", "out", "JSError"]
 
 
+def test_using_leaves_a_context_manager(node: Node) -> None:
+    try:
+        node.eval("{ using nothing = null; }")
+    except JSError:
+        pytest.skip("this Node.js has no `using`")
+    manager = Manager()
+    node.run("{ using it = m; it.log.length; }", {"m": manager})
+    assert manager.log == ["out"]
+
+
 def test_asynchronous_context_managers(node: Node) -> None:
     manager = AsyncManager()
     made = node.run(

@@ -146,6 +146,35 @@ def test_generators_take_what_is_sent_and_thrown(node: Node) -> None:
     assert ended.value.value == "returned"
 
 
+def test_loops_left_early_by_the_hundred(node: Node) -> None:
+    made = node.eval("ended = 0; (function* () { try { yield 1; yield 2; } finally { ended++; } })")
+    for _ in range(300):
+        for _value in made():
+            break
+    assert node.eval("ended") == 300
+
+    async def main() -> None:
+        for _ in range(100):
+            async for _value in made():
+                break
+
+    asyncio.run(main())
+    assert node.eval("ended") == 400
+
+
+def test_what_fails_while_a_loop_is_left_is_reported(
+    node: Node, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = node.eval("(function* () { try { yield 1; } finally { throw new Error('late'); } })")
+    for _value in made():
+        break
+    assert node.eval("1") == 1
+    deadline = time.monotonic() + 10
+    while "late" not in (printed := capfd.readouterr().err):
+        assert time.monotonic() < deadline, printed
+        time.sleep(0.01)
+
+
 def test_a_stream_cannot_be_waited_for_in_a_synchronous_callback(node: Node) -> None:
     with pytest.raises(JSError, match="async def"):
         node.run("f(require('stream').Readable.from(['a']))", {"f": lambda stream: list(stream)})
