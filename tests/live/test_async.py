@@ -295,6 +295,15 @@ def test_a_task_of_asyncio_is_a_promise(node: Node) -> None:
     assert asyncio.run(main()) == 42
 
 
+def test_a_future_whose_loop_has_ended_is_a_rejected_promise(node: Node) -> None:
+    async def main() -> Any:
+        return asyncio.get_running_loop().create_future()
+
+    future = asyncio.run(main())
+    script = "let message; try { await p; } catch (error) { message = error.message; }"
+    assert "closed" in node.run(script, {"p": future})["message"]
+
+
 def test_a_promise_that_python_hands_back(node: Node) -> None:
     made = node.run(
         "const promise = Promise.resolve(1); const same = f(promise) === promise;",

@@ -55,6 +55,7 @@ class Coroutines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._own: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._submitted: deque[Callable[[], object]] = deque()
         #: The event loop that the user named, if any.
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +71,16 @@ class Coroutines:
             else:
                 done(True, value)
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop_for(awaitable))
+        def begin() -> None:
+            task = loop.create_task(run())
+            self._tasks.add(task)  # a loop itself would let it be collected
+            task.add_done_callback(self._tasks.discard)
+
+        loop = self._loop_for(awaitable)
+        try:
+            loop.call_soon_threadsafe(begin)
+        except RuntimeError as error:  # a future whose loop has been closed
+            done(False, error)
 
     def _loop_for(self, awaitable: Awaitable[Any]) -> asyncio.AbstractEventLoop:
         if isinstance(awaitable, asyncio.Future):
