@@ -247,14 +247,27 @@ def test_static_import(node: Node, project: Path) -> None:
     )
 
 
-def test_a_missing_module_is_an_error_with_its_code(node: Node, project: Path) -> None:
-    with pytest.raises(JSError) as caught:
-        node.run("require('no-such-package')")
-    assert caught.value.properties["code"] == "MODULE_NOT_FOUND"
-    assert "no-such-package" in str(caught.value)
-    with pytest.raises(JSError) as caught:
-        node.run("\nimport x from 'no-such-package'")
-    assert caught.value.properties["code"] == "ERR_MODULE_NOT_FOUND"
+def test_a_missing_module_is_an_error_with_its_code_and_the_next_step(
+    node: Node, project: Path
+) -> None:
+    for script, code in [
+        ("require('no-such-package/part')", "MODULE_NOT_FOUND"),
+        ("\nimport x from 'no-such-package/part'", "ERR_MODULE_NOT_FOUND"),
+    ]:
+        with pytest.raises(JSError, match=r"npm\.install\('no-such-package'\)") as caught:
+            node.run(script)
+        assert caught.value.properties["code"] == code
+        assert "Cannot find module 'no-such-package/part'" in caught.value.message
+        assert caught.value.message in caught.value.stack
+        assert "[bifrost]" not in caught.value.stack
+    for load in (node.require, node.import_):
+        with pytest.raises(JSError, match=r"npm\.install\('@some/thing'\)"):
+            load("@some/thing")
+    with pytest.raises(JSError, match=r"'\./nowhere': it was looked for from .*working directory"):
+        node.require("./nowhere")
+    (project / "needs.js").write_text("require('its-own-need')")
+    with pytest.raises(JSError, match=r"needs\.js"):
+        node.require("./needs")
 
 
 @pytest.mark.parametrize("has_folder", [False, True])

@@ -6,7 +6,7 @@ import { inspect, types } from 'node:util';
 import { AbortController, Error, Map, Number, Object, Promise, Reflect, String, console, process } from './protocol/globals.js';
 import { NDArray, DType } from './protocol/arrays.js';
 import { VERSION } from './protocol/messages.js';
-import { cleanStack } from './protocol/stacks.js';
+import { cleanStack, places } from './protocol/stacks.js';
 import { Complex, Decimal, Duration } from './protocol/types.js';
 import { Critical, listen } from './runtime/interrupts.js';
 import { Memory } from './runtime/memory.js';
@@ -17,6 +17,7 @@ import { KeywordArguments, idOf, within } from './runtime/python.js';
 import { streamOver } from './runtime/streams.js';
 import { Transport, takeOver } from './runtime/transport.js';
 import { Evaluator } from './frontend/evaluator.js';
+import { honourMaps, relocate } from './frontend/maps.js';
 import { isShown } from './frontend/rewrite.js';
 import { Workspace } from './frontend/workspace.js';
 
@@ -91,6 +92,8 @@ Object.defineProperty(globalThis, 'console', {
   },
 });
 const mayPause = listen(control, session, end);
+honourMaps();
+places.relocate = relocate;
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);
 session.contain = (action) => evaluator.contain(action);

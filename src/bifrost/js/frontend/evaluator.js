@@ -2,6 +2,7 @@
 
 import inspector from 'node:inspector';
 import { Error, Object, String, SyntaxError, process } from '../protocol/globals.js';
+import { noteMap } from './maps.js';
 import { modulesAt } from './modules.js';
 import { IMPORT, rewrite } from './rewrite.js';
 
@@ -64,6 +65,7 @@ export class Evaluator {
     const { code, names, problem } = rewrite(source);
     this.workspace.declare(names);
     const url = filename.replace(/\s/g, '%20');
+    noteMap(source, url, filename);
     return this.#evaluate(`${code}\n//# sourceURL=${url}`, (thrown, details) => {
       if (!(thrown instanceof SyntaxError) || details.stackTrace?.callFrames.some((frame) => frame.url === url)) {
         return thrown;

@@ -37,7 +37,8 @@ export function modulesAt(cwd) {
   const find = (id, error) => {
     const known = found.get(id);
     if (known !== undefined && fs.existsSync(known)) return known;
-    if (error?.code !== 'MODULE_NOT_FOUND' || error.requireStack?.[0] !== filename || !isThere(cwd, id)) throw error;
+    if (error?.code !== 'MODULE_NOT_FOUND' || error.requireStack?.[0] !== filename) throw error;
+    if (!isThere(cwd, id)) throw advised(error, id, cwd);
     const place = createRequire(detour(filename)).resolve(id);
     found.set(id, place);
     return place;
@@ -65,7 +66,8 @@ export function modulesAt(cwd) {
       } catch (error) {
         const { code, message } = /** @type {any} */ (error);
         const isOurs = code === 'ERR_MODULE_NOT_FOUND' && String(message).endsWith(`imported from ${filename}`);
-        if (!isOurs || loads.has(specifier) || !isThere(cwd, String(specifier))) throw error;
+        if (!isOurs) throw error;
+        if (loads.has(specifier) || !isThere(cwd, String(specifier))) throw advised(error, String(specifier), cwd);
         const again = loader(detour(filename));
         const module = await again(specifier, options);
         loads.set(specifier, again);
@@ -90,9 +92,25 @@ function detour(filename) {
   return ROOT.repeat(detours) + filename;
 }
 
+/** The name of a specifier's package; undefined of a path. @param {string} specifier */
+const packageOf = (specifier) => /^(?:@[^/]+\/)?[^./@][^/]*/.exec(specifier)?.[0];
+
+/** An error about a module that was not found, with the next step. @param {any} error @param {string} specifier @param {string} cwd */
+function advised(error, specifier, cwd) {
+  const name = packageOf(specifier);
+  const advice = name
+    ? `no node_modules of ${cwd} or above has it: in Python, \`from bifrost import npm; npm.install('${name}')\``
+    : `it was looked for from ${cwd}, Python's working directory`;
+  const before = String(error.message);
+  error.message = `Cannot find module '${specifier}': ${advice}`;
+  // V8 has the message in the stack, too.
+  if (typeof error.stack === 'string') error.stack = error.stack.replace(before, () => error.message);
+  return error;
+}
+
 /** Whether the package of a specifier lies in a `node_modules`. @param {string} cwd @param {string} specifier */
 function isThere(cwd, specifier) {
-  const name = /^(?:@[^/]+\/)?[^./@][^/]*/.exec(specifier)?.[0];
+  const name = packageOf(specifier);
   if (!name || !fs.existsSync(ROOT)) return false;
   for (let folder = cwd; ; folder = path.dirname(folder)) {
     if (fs.existsSync(path.join(folder, 'node_modules', name))) return true;

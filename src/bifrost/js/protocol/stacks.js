@@ -15,6 +15,12 @@ const BOUNDARY = /^ {4}at (?:Session\.)?#serve \(/;
 /** Frames of the bridge are among those that V8 counts. */
 const LIMIT = 50;
 
+/** Where the lines of a stack lead to a source that the script was made from. */
+export const places = {
+  /** @param {string} line @returns {string} */
+  relocate: (line) => line,
+};
+
 /** @param {string} line of a stack */
 const isOurs = (line) =>
   line.includes(HERE) ||
@@ -29,7 +35,7 @@ function clean(stack) {
   let lines = stack.split('\n');
   const boundary = lines.findIndex((line) => BOUNDARY.test(line) && line.includes(HERE));
   if (boundary >= 0) lines = lines.slice(0, boundary);
-  return lines.filter((line) => !isOurs(line)).join('\n');
+  return lines.filter((line) => !isOurs(line)).map(places.relocate).join('\n');
 }
 
 /** An error's stack without the frames that are ours. @param {any} error */
