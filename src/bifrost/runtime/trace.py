@@ -37,13 +37,12 @@ class Tracer:
         """Whether the environment asks for it."""
         return os.environ.get("BIFROST_DEBUG", "") not in ("", "0")
 
-    def sent(self, frame: bytes) -> None:
-        """Write a line for a frame that goes to Node."""
+    def sent(self, frames: bytes) -> None:
+        """Write a line for each frame that goes to Node."""
         reader = FrameReader()
-        reader.feed(frame)
-        found = reader.next()
-        if found is not None:
-            self._line("->", *found)
+        reader.feed(frames)
+        while (frame := reader.next()) is not None:
+            self._line("->", *frame)
 
     def received(self, kind: Message, ident: int, body: bytes) -> None:
         """Write a line for a frame that came from Node."""
