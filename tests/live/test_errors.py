@@ -292,6 +292,35 @@ def test_async_errors_have_their_frames(node: Node) -> None:
     assert frames(error)[-1][1:] == (3, "later", "return x.foo;")
 
 
+def test_an_awaited_python_function_has_the_frames_of_who_awaits_it(node: Node) -> None:
+    async def fail() -> None:
+        raise ValueError("x")
+
+    node.run("async function ask(f) {\n  return await f();\n}")
+    error = caught(lambda: node.run("\nawait ask(fail);", {"fail": fail}))
+    assert isinstance(error, ValueError)
+    assert [frame[1:3] for frame in frames(error)[-3:-1]] == [(2, "<module>"), (2, "async ask")]
+    assert frames(error)[-1][2] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "says"),
+    [
+        (lambda node: node.run(Path("a.js")), TypeError, "run_file"),
+        (lambda node: node.eval(None), TypeError, "str of JavaScript, not NoneType"),
+        (lambda node: node.run("1", timeout="5"), TypeError, "number of seconds"),
+        (lambda node: node.require(5), TypeError, "name of a module"),
+        (lambda node: node.import_(None), TypeError, "name of a module"),
+        (lambda node: node.inspect("x"), ValueError, "port"),
+    ],
+)
+def test_wrong_arguments_are_named(act: Any, kind: type[Exception], says: str) -> None:
+    with Node() as node:
+        with pytest.raises(kind, match=says):
+            act(node)
+        assert node._session is None, "it starts nothing"
+
+
 def test_a_syntax_error_shows_its_line(node: Node) -> None:
     error = caught(lambda: node.run("let fine;\n  let = = 3"))
     assert frames(error)[-1][1:] == (2, "<module>", "let = = 3")

@@ -212,8 +212,15 @@ class Node:
     ) -> tuple[dict[str, Any], Any]:
         __tracebackhide__ = True  # in pytest and IPython: an error's place is in the user's code
         if not isinstance(source, str):
-            raise TypeError(f"the script is a str of JavaScript, not {type(source).__name__}")
-        if timeout is not None and not timeout >= 0:
+            advice = "; node.run_file runs a file" if isinstance(source, os.PathLike) else ""
+            raise TypeError(
+                f"the script is a str of JavaScript, not {type(source).__name__}{advice}"
+            )
+        try:
+            is_number = timeout is None or timeout >= 0
+        except TypeError:
+            raise TypeError(f"timeout is a number of seconds, not {timeout!r}") from None
+        if not is_number:
             raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
         session = self._live()
         memory = session.exchange.memory
@@ -261,11 +268,17 @@ class Node:
         Raises:
             JSError: there is no such module, or it threw.
         """
-        return self._live().call("require", name, str(self._settings.cwd or Path.cwd()))
+        return self._load("require", name)
 
     def import_(self, name: str) -> Any:
         """Load an ECMAScript module, as `await import(name)` does; see :meth:`require`."""
-        return self._live().call("import", name, str(self._settings.cwd or Path.cwd()))
+        return self._load("import", name)
+
+    def _load(self, way: str, name: str) -> Any:
+        __tracebackhide__ = True
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a module is a str, not {type(name).__name__}")
+        return self._live().call(way, name, str(self._settings.cwd or Path.cwd()))
 
     # -- asyncio
 
@@ -375,6 +388,8 @@ class Node:
         Raises:
             JSError: the port is taken.
         """
+        if type(port) is not int or not 0 <= port <= 65535:
+            raise ValueError(f"a port is a number up to 65535, not {port!r}")
         return str(self._live().call("openInspector", port))
 
     def cancel(self, restart: bool = True) -> None:

@@ -61,10 +61,7 @@ export function passedPython(error, stack) {
   if (stack.length > known.length && stack.startsWith(known)) setStack(error, stack);
 }
 
-/**
- * Put the frames that are being executed behind an error that Python raised.
- * @param {any} error
- */
+/** Put the frames that are being executed behind an error. @param {any} error */
 export function addFramesHere(error) {
   const before = { stackTraceLimit: Error.stackTraceLimit, prepareStackTrace: Error.prepareStackTrace };
   Object.assign(Error, { stackTraceLimit: LIMIT, prepareStackTrace: undefined });

@@ -5,6 +5,7 @@ import {
   FinalizationRegistry, Function, Map, Number, Object, Promise, Proxy, Reflect, Symbol, TypeError, WeakMap, WeakRef,
 } from '../protocol/globals.js';
 import { dictOver, listOver } from './containers.js';
+import { raised } from './outcome.js';
 import { PythonAsyncIterator, PythonIterator } from './streams.js';
 
 /** What a Python object inherits, which is no plain object. */
@@ -76,12 +77,16 @@ export class PythonObjects {
   }
 
   /** @param {number} id of an awaitable */
-  #promise(id) {
-    return new Promise((resolve, reject) => {
-      this.#settlers.set(id, { resolve, reject });
-      const early = this.#early.get(id);
-      if (early) this.settle(id, ...early);
-    });
+  async #promise(id) {
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#settlers.set(id, { resolve, reject });
+        const early = this.#early.get(id);
+        if (early) this.settle(id, ...early);
+      });
+    } catch (error) {
+      throw raised(error); // here V8 knows which functions await it
+    }
   }
 
   /** An awaitable is over. @param {number} id @param {boolean} succeeded @param {any} value */
