@@ -212,9 +212,9 @@ class Node:
     ) -> tuple[dict[str, Any], Any]:
         __tracebackhide__ = True  # in pytest and IPython: an error's place is in the user's code
         if not isinstance(source, str):
-            advice = "; node.run_file runs a file" if isinstance(source, os.PathLike) else ""
             raise TypeError(
-                f"the script is a str of JavaScript, not {type(source).__name__}{advice}"
+                f"the script is a str of JavaScript, not {type(source).__name__}"
+                " (node.run_file runs a file)"
             )
         try:
             is_number = timeout is None or timeout >= 0
