@@ -328,6 +328,12 @@ def test_a_syntax_error_shows_its_line(node: Node) -> None:
         assert "    let = = 3\n          ^\n" in "".join(traceback.format_exception(error))
 
 
+def test_an_object_without_parentheses_is_explained(node: Node) -> None:
+    with pytest.raises(JSError.SyntaxError, match=r"needs parentheses: \(\{...\}\)"):
+        node.eval("{a: 1, b: 2}")
+    assert "parentheses" not in str(caught(lambda: node.eval("{ let = }")))
+
+
 def test_files_are_shown_from_disk(node: Node, tmp_path: Path) -> None:
     module = tmp_path / "a module.js"
     module.write_text("// first\nexports.fail = () => {\n  throw new Error('here') }")

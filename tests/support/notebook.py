@@ -54,7 +54,8 @@ class Notebook:
 
     def start(self, source: str) -> str:
         """Start a cell and return at once."""
-        return str(self.client.execute(source))
+        # After an error a kernel drops, for a moment, what has been sent already.
+        return str(self.client.execute(source, stop_on_error=False))
 
     def finish(self, request: str, timeout: float = 60) -> Result:
         """Collect what a started cell prints until it is over."""

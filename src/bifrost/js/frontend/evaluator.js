@@ -1,7 +1,8 @@
 /** Runs JavaScript as a console does: state persists, `await` works at the top level. */
 
 import inspector from 'node:inspector';
-import { Error, Object, String, SyntaxError, process } from '../protocol/globals.js';
+import vm from 'node:vm';
+import { Boolean, Error, Object, String, SyntaxError, process } from '../protocol/globals.js';
 import { noteMap } from './maps.js';
 import { modulesAt } from './modules.js';
 import { IMPORT, rewrite } from './rewrite.js';
@@ -76,6 +77,7 @@ export class Evaluator {
       const line = problem?.line ?? (isAtEnd ? lines.length : details.lineNumber + 1);
       const column = problem?.column ?? (isAtEnd ? lines[lines.length - 1].length : details.columnNumber) + 1;
       if (problem) thrown.message = problem.message;
+      if (isObject(source)) thrown.message += ' (an object at the start of a script needs parentheses: ({...}))';
       thrown.stack = `SyntaxError: ${thrown.message}\n    at ${url}:${line}:${column}`;
       return thrown;
     });
@@ -157,5 +159,15 @@ export class Evaluator {
    */
   #thrown(details, place) {
     return place(details.exception ? this.#object(details.exception) : new Error(details.text), details);
+  }
+}
+
+/** Whether a script that is none is an object literal, which is read as a block. @param {string} source */
+function isObject(source) {
+  if (!/^\s*\{/.test(source)) return false;
+  try {
+    return Boolean(new vm.Script(`(${source}\n)`));
+  } catch {
+    return false;
   }
 }
