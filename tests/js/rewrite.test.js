@@ -24,6 +24,10 @@ test('top-level declarations become var, of the same length', () => {
   assert.equal(rewrite('let a;').code, 'var a = undefined;');
   assert.equal(rewrite('var a;').code, 'var a;');
   assert.equal(rewrite('class A {}').code, 'var A = class A {};');
+  // Where it can, it leaves the columns of the line alone.
+  assert.equal(rewrite('a; // b\nclass A {}').code, 'a;;var A =  // b\nclass A {};');
+  assert.equal(rewrite('class A {}\nclass B {}').code, 'var A = class A {};;var B = \nclass B {};');
+  assert.equal(rewrite('a = 1\nclass A {}').code, 'a = 1\nvar A = class A {};');
 });
 
 test('declarations in blocks and functions stay', () => {

@@ -104,7 +104,7 @@ class Rewriter {
     const { body } = this.program;
     this.#visit(this.program, false);
     this.#isAsync ||= body.some((/** @type {any} */ node) => node.type === 'ImportDeclaration');
-    for (const node of body) this.#topLevel(node);
+    body.forEach((/** @type {any} */ node, /** @type {number} */ at) => this.#topLevel(node, body[at - 1]));
     for (const node of this.#variables) this.#variable(node, 'var', '');
     if (this.#isAsync) this.#wrap(body);
     let code = '';
@@ -121,18 +121,30 @@ class Rewriter {
     this.#edits.push([at, at, text]);
   }
 
-  /** @param {any} node */
-  #topLevel(node) {
+  /** @param {any} node @param {any} before */
+  #topLevel(node, before) {
     if (node.type === 'ImportDeclaration') {
       this.#import(node);
     } else if (node.type === 'ClassDeclaration') {
       this.#names.add(node.id.name);
-      this.#insert(node.start, `${this.#isAsync ? '' : 'var '}${node.id.name} = `);
+      const target = `${this.#isAsync ? '' : 'var '}${node.id.name} = `;
+      if (this.#isApart(node, before)) this.#insert(before.end, `;${target}`);
+      else this.#insert(node.start, target);
       this.#insert(node.end, ';');
     } else if (node.type === 'VariableDeclaration' && (node.kind === 'const' || node.kind === 'let')) {
       // `let x;` makes x undefined again each time; `var x;` would not.
       this.#variable(node, node.kind, ' = undefined');
     }
+  }
+
+  /**
+   * Whether what belongs in front of a statement can stand on an earlier line, so that columns stay.
+   * @param {any} node
+   * @param {any} before the statement before it, if any
+   */
+  #isApart(node, before) {
+    if (!before || !this.source.slice(before.end, node.start).includes('\n')) return false;
+    return this.source[before.end - 1] === ';' || /^(Class|Function)/.test(before.type);
   }
 
   /**
