@@ -12,6 +12,7 @@ import { Worker } from 'node:worker_threads';
 import { Error, Object, String, URL, process, setImmediate } from '../protocol/globals.js';
 import { Interrupted } from './session.js';
 
+const TRANSPORT = new URL('./transport.js', import.meta.url).href;
 const NAME = '__bifrost_interrupt__';
 /** So often the bridge may say that it is about to be done, before it is torn apart. */
 const PATIENCE = 10;
@@ -76,19 +77,42 @@ export class Critical {
     return torn;
   }
 
+  /**
+   * Whether JavaScript has been terminated since Python's frames were last seen to: if it was a timer's
+   * or an immediate's, Node forgot the other immediates that were due, among them one of ours.
+   */
+  hasTerminated = false;
+
+  /** Asks whether the code that bridge code returns to is to be ended. @type {(() => boolean) | null} */
+  #due = null;
+
+  /** Code that mostly is in calls of Python is met there: end it when it goes on. @param {() => boolean} isDue */
+  terminateLater(isDue) {
+    this.#due = isDue;
+  }
+
+  /** The user's code goes on, after a call of Python. */
+  goOn() {
+    if (!this.#due || this.isHard || this.isSoft) return;
+    const isDue = this.#due;
+    this.#due = null;
+    if (isDue()) this.terminate();
+  }
+
   /** End the JavaScript that is running. */
   terminate() {
+    this.hasTerminated = true;
     this.#session.post('Runtime.terminateExecution');
   }
 }
 
-/** Whether JavaScript other than this very check is on the stack. */
-function isBusy() {
+/** The JavaScript on the stack, but for this very check: the innermost first. */
+function stack() {
   const before = { stackTraceLimit: Error.stackTraceLimit, prepareStackTrace: Error.prepareStackTrace };
   Object.assign(Error, { stackTraceLimit: 10, prepareStackTrace: undefined });
-  const frames = String(new Error().stack).split('\n').length - 1;
+  const frames = String(new Error().stack).split('\n').slice(4); // the message, stack, interrupt, its call
   Object.assign(Error, before);
-  return frames > 3; // isBusy, interrupt and the inspector's call of it
+  return frames;
 }
 
 /**
@@ -108,12 +132,18 @@ export function listen(control, session, end) {
    */
   const interrupt = (id, attempt) => {
     const reason = new Interrupted('the run was stopped');
-    const isFree = !isBusy();
-    if (isFree && (critical.reset() || session.isTorn)) setImmediate(() => session.recover(reason));
-    if (critical.isHard) return false;
+    const frames = stack();
+    const isFree = frames.length === 0;
+    const isTorn = isFree && (critical.reset() || session.isTorn || critical.hasTerminated);
+    if (isTorn) setImmediate(() => session.recover(reason));
+    if (frames[0]?.includes(TRANSPORT)) return false; // it has read, and is about to say that it is critical
+    if (critical.isHard) {
+      critical.terminateLater(() => session.isActive(id) && session.mayEnd(id));
+      return false;
+    }
     if (!session.isActive(id)) {
-      if (critical.isSoft) return false;
-      if (isFree || !session.isKeptOut(id)) return session.refuse(id, reason);
+      if (critical.isSoft || isTorn) return false;
+      if (isFree || !session.isKeptOut(id)) return session.refuse(id, reason) && !critical.hasTerminated;
       critical.terminate();
     } else if (isFree) setImmediate(() => session.stop(id, reason));
     else if (session.mayEnd(id) && (!critical.isSoft || attempt >= PATIENCE)) critical.terminate();

@@ -101,7 +101,10 @@ export class Session {
 
   /** @param {Record<string, any>} facts */
   start(facts) {
-    this.#transport.listen((frame) => this.#guard(() => this.#dispatch(frame)));
+    this.#transport.listen(
+      (frame) => this.#dispatch(frame),
+      (action) => this.#guard(action),
+    );
     this.#send(Message.HELLO, 0, facts, true);
   }
 
@@ -363,6 +366,7 @@ export class Session {
       }
     });
     this.#transport.resume();
+    this.critical.hasTerminated = false; // not before: a termination that is late may strike here
   }
 
   // -- our calls
@@ -381,27 +385,34 @@ export class Session {
    */
   call(name, ...args) {
     checkStack(FRAMES);
-    return this.critical.run(() => {
-      const id = (this.#lastId = (this.#lastId % 0xffff_fffe) + 1);
-      const owner = this.#owner.getStore();
-      const parent = owner?.isAwaited && this.#calls.has(owner.id) ? owner.id : this.#latest;
-      const prefix = Buffer.alloc(PARENT_SIZE);
-      prefix.writeUInt32LE(parent);
-      this.#memory.flush();
-      this.#send(Message.CALL, id, [name, ...args], parent !== 0, prefix);
-      for (;;) {
-        const answer = this.#answers.get(id);
-        if (answer) {
-          this.#answers.delete(id);
-          this.#memory.refresh();
-          if (answer.error) throw raised(answer.value);
-          return answer.value;
-        }
-        const frame = this.#transport.receive();
-        if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
-        else this.#dispatch(frame);
+    try {
+      return this.critical.run(() => this.#ask(name, args));
+    } finally {
+      this.critical.goOn();
+    }
+  }
+
+  /** @param {string} name @param {any[]} args */
+  #ask(name, args) {
+    const id = (this.#lastId = (this.#lastId % 0xffff_fffe) + 1);
+    const owner = this.#owner.getStore();
+    const parent = owner?.isAwaited && this.#calls.has(owner.id) ? owner.id : this.#latest;
+    const prefix = Buffer.alloc(PARENT_SIZE);
+    prefix.writeUInt32LE(parent);
+    this.#memory.flush();
+    this.#send(Message.CALL, id, [name, ...args], parent !== 0, prefix);
+    for (;;) {
+      const answer = this.#answers.get(id);
+      if (answer) {
+        this.#answers.delete(id);
+        this.#memory.refresh();
+        if (answer.error) throw raised(answer.value);
+        return answer.value;
       }
-    });
+      const frame = this.#transport.receive();
+      if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
+      else this.#dispatch(frame);
+    }
   }
 
   /** Tell Python something. @param {string} name @param {...any} args */

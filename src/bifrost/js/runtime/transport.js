@@ -14,6 +14,8 @@ export class Transport {
   #isResuming = false;
   /** @type {(frame: import('../protocol/framing.js').Frame) => void} */
   #onFrame = () => {};
+  /** @type {(action: () => void) => void} */
+  #protect = (action) => action();
   #chunk = Buffer.allocUnsafeSlow(CHUNK);
   /** How many frames went to the replies, modulo 2^32. */
   replied = 0;
@@ -29,9 +31,11 @@ export class Transport {
    * Call `onFrame` for every frame that arrives while the event loop runs. That the pipe has been
    * closed is for the watchdog to notice, who also does so while the event loop is busy.
    * @param {(frame: import('../protocol/framing.js').Frame) => void} onFrame
+   * @param {(action: () => void) => void} protect runs what must not be torn: bytes would be lost
    */
-  listen(onFrame) {
+  listen(onFrame, protect) {
     this.#onFrame = onFrame;
+    this.#protect = protect;
     const socket = new net.Socket({
       fd: this.requests,
       readable: true,
@@ -39,9 +43,11 @@ export class Transport {
       onread: {
         buffer: Buffer.allocUnsafeSlow(CHUNK),
         callback: (n, buffer) => {
-          // A copy: what is fed is kept where a frame's code was terminated.
-          this.#reader.feed(Buffer.from(buffer.subarray(0, n)));
-          this.resume();
+          this.#protect(() => {
+            // A copy: what is fed is kept where a frame's code was terminated.
+            this.#reader.feed(Buffer.from(buffer.subarray(0, n)));
+            this.resume();
+          });
           return true;
         },
       },
@@ -51,7 +57,10 @@ export class Transport {
 
   /** Handle the frames that are here. */
   resume() {
-    for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) this.#onFrame(frame);
+    this.#isResuming = false;
+    this.#protect(() => {
+      for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) this.#onFrame(frame);
+    });
   }
 
   /**
@@ -73,10 +82,7 @@ export class Transport {
   #resumeLater() {
     if (this.#isResuming) return;
     this.#isResuming = true;
-    setImmediate(() => {
-      this.#isResuming = false;
-      this.resume();
-    });
+    setImmediate(() => this.resume());
   }
 
   #readBlocking() {
