@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
@@ -231,6 +232,9 @@ def _run(options: argparse.Namespace) -> int:
     from bifrost import Node
 
     given = dict(options.var)
+    # `bifrost.python` finds the Python modules beside the script, as `python script.py` would.
+    beside = "" if options.file == "-" else str(Path(options.file).resolve().parent)
+    sys.path.insert(0, beside)
     with _program_output(to_stderr=options.json or bool(options.names)), Node() as node:
         if options.file == "-":
             script = _standard_input()

@@ -49,6 +49,12 @@ class JSObject:
     def __bool__(self) -> bool:
         return True
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        raise TypeError(
+            f"a Python class cannot extend a JavaScript {self._bifrost_kind}:"
+            " extend it in JavaScript, or assign functions to its prototype"
+        )
+
     # -- properties
 
     def _find(self, method: str, key: Any) -> tuple[bool, Any]:

@@ -178,7 +178,7 @@ export class Encoder {
     }
     if (proto === Object.prototype) {
       // `Math`, `JSON` and the like look plain, but have a tag: their contents are not data.
-      if (Symbol.toStringTag in value) this.#reference(value);
+      if (Symbol.toStringTag in value || isPrototype(value)) this.#reference(value);
       else if (types.isArgumentsObject(value)) {
         this.#once(value, () => this.#list(Array.from(/** @type {any} */ (value))));
       } else this.#once(value, () => this.#plain(value));
@@ -516,4 +516,10 @@ function within(error, step) {
     return new ShareError(step, 'a value', 'it is nested too deep: flatten it');
   }
   return error;
+}
+
+/** Whether a plain object is what the objects of some class inherit from. @param {any} value */
+function isPrototype(value) {
+  const { constructor } = value;
+  return constructor !== Object && typeof constructor === 'function' && constructor.prototype === value;
 }

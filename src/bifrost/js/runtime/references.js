@@ -1,7 +1,7 @@
 /** JavaScript objects that Python holds: they stay here, alive, until Python lets go. */
 
 import { inspect, types } from 'node:util';
-import { Map, Promise, ReferenceError, String, Symbol } from '../protocol/globals.js';
+import { Function, Map, Promise, ReferenceError, Symbol } from '../protocol/globals.js';
 
 const PREVIEW = 200;
 
@@ -89,10 +89,13 @@ export class References {
 
 /** What a value is, in a word. @param {any} value */
 export function kindOf(value) {
-  if (typeof value === 'function') return /^class\b/.test(String(value)) ? 'class' : 'function';
+  // Not `String(value)`: a proxy of somebody's may answer with anything.
+  if (typeof value === 'function') return /^class\b/.test(Function.prototype.toString.call(value)) ? 'class' : 'function';
   if (typeof value !== 'object') return typeof value;
   if (types.isPromise(value)) return 'Promise';
-  return String(value[Symbol.toStringTag] ?? value.constructor?.name ?? 'object');
+  const { [Symbol.toStringTag]: tag, constructor } = value;
+  if (typeof tag === 'string') return tag;
+  return typeof constructor?.name === 'string' ? constructor.name : 'object';
 }
 
 /** One line that shows a value. @param {any} value */
