@@ -154,6 +154,25 @@ class TestClasses:
         assert bots().Bot.protocol() == 7
         assert (bot.home, bot.inventory) == (None, {"stone": 3})
 
+    def test_a_method_is_replaced_in_an_object_or_in_its_class(
+        self, bots: Callable[[], Any]
+    ) -> None:
+        kind = bots().Bot
+        one, two = kind({"username": "one"}), kind({"username": "two"})
+        heard: list[str] = []
+        one.chat = lambda text: heard.append(f"one: {text}")
+        kind.prototype.chat = lambda text: heard.append(f"any: {text}")
+        one.chat("a")
+        two.chat("b")
+        assert heard == ["one: a", "any: b"]
+        del kind.prototype.chat  # the module stays loaded
+
+    def test_a_python_class_that_would_extend_one_is_told_what_to_do(self, node: Node) -> None:
+        with pytest.raises(TypeError, match="extend it in JavaScript"):
+
+            class Mine(node.require("events")):  # type: ignore[misc]
+                pass
+
     def test_nested_data_is_a_copy_until_it_is_assigned(self, node: Node) -> None:
         demo = node.eval("new (class { arr = [1, 2, 3]; at(i) { return this.arr[i]; } })()")
         numbers = demo.arr
