@@ -3,13 +3,14 @@
 import inspector from 'node:inspector';
 import { createRequire } from 'node:module';
 import { inspect, types } from 'node:util';
-import { AbortController, Error, Map, Number, Object, Promise, Reflect, String, console, process } from './protocol/globals.js';
+import { AbortController, Error, Number, Object, Reflect, String, console, process } from './protocol/globals.js';
 import { NDArray, DType } from './protocol/arrays.js';
 import { VERSION } from './protocol/messages.js';
 import { cleanStack, places } from './protocol/stacks.js';
 import { Complex, Decimal, Duration } from './protocol/types.js';
 import { Critical, listen } from './runtime/interrupts.js';
 import { Memory } from './runtime/memory.js';
+import { Later } from './runtime/calls.js';
 import { Outcome } from './runtime/outcome.js';
 import { Session } from './runtime/session.js';
 import { copy, proxy, transfer } from './runtime/passing.js';
@@ -73,7 +74,7 @@ Object.defineProperty(globalThis, 'console', {
   /** Plain data with what an object holds, to pass it by value. @param {any} value */
   copy: (value) => (idOf(value) === undefined ? copy(value) : session.call('copy', value)),
   /** An array's contents in shared memory that is Python's to keep; the array is detached. @param {any} array */
-  transfer: (array) => transfer(memory, array),
+  transfer: (array) => critical.run(() => transfer(memory, array)),
   /** Runs an action within a Python context manager. @param {any} manager @param {(value: any) => any} action */
   with: (manager, action) => within(ask, manager, action),
   /** A Node stream over a Python file object, or over anything that can be iterated. @param {any} source */
@@ -87,7 +88,7 @@ Object.defineProperty(globalThis, 'console', {
     const kind = DType.named(dtype);
     const dimensions = typeof shape === 'number' ? [shape] : shape;
     const count = dimensions.reduce((a, b) => a * b, 1);
-    const buffer = memory.allocate(count * kind.itemsize);
+    const buffer = critical.run(() => memory.allocate(count * kind.itemsize));
     return new NDArray(new kind.type(buffer), dimensions, kind);
   },
 });
@@ -96,12 +97,11 @@ honourMaps();
 places.relocate = relocate;
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);
-session.contain = (action) => evaluator.contain(action);
 
 session.methods = {
   /**
    * Run a script.
-   * @param {any} call
+   * @param {any} _call
    * @param {string} source
    * @param {string} filename
    * @param {'never' | 'always' | 'shown'} wants when the completion value is asked for: `shown` is
@@ -110,29 +110,25 @@ session.methods = {
    * @param {Record<string, any>} given
    * @param {string} cwd
    */
-  run(call, source, filename, wants, names, given, cwd) {
-    let isCollected = false;
-    const finish = (/** @type {any} */ value, /** @type {{thrown: any} | undefined} */ error = undefined) => {
-      session.closing(call.id);
-      return critical.soften(() => {
-        const changes = isCollected ? new Map() : ((isCollected = true), workspace.end());
+  run(_call, source, filename, wants, names, given, cwd) {
+    const finish = (/** @type {any} */ value, /** @type {{thrown: any} | undefined} */ error = undefined) =>
+      critical.soften(() => {
+        const changes = workspace.end();
         memory.flush();
         const isWanted = wants === 'always' || (wants === 'shown' && isShown(source));
         return new Outcome(changes, isWanted ? value : undefined, error, wants === 'shown');
       });
-    };
+    const fail = (/** @type {any} */ thrown) => finish(undefined, { thrown });
     memory.refresh();
     evaluator.enter(cwd);
     workspace.begin(names, given);
-    call.whenTorn = (/** @type {any} */ reason) => finish(undefined, { thrown: reason });
     let value;
     try {
       value = evaluator.run(source, filename);
     } catch (thrown) {
-      return finish(undefined, { thrown });
+      return fail(thrown);
     }
-    if (!types.isPromise(value)) return finish(value);
-    return Promise.race([value, call.stopped]).then(finish, (thrown) => finish(undefined, { thrown }));
+    return types.isPromise(value) ? new Later(value, finish, fail) : finish(value);
   },
   /** @param {any} _call @param {string} name of a class whose instances go to Python by value */
   registerClass(_call, name) {
@@ -143,7 +139,7 @@ session.methods = {
   step: (call, iterator, verb, args) => session.step(call, iterator, verb, args),
   require: (_call, name, cwd) => {
     evaluator.enter(cwd);
-    return evaluator.contain(() => /** @type {any} */ (globalThis).require(name));
+    return critical.contain(() => /** @type {any} */ (globalThis).require(name));
   },
   import: (_call, name, cwd) => {
     evaluator.enter(cwd);

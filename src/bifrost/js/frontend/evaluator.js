@@ -7,7 +7,6 @@ import { noteMap } from './maps.js';
 import { modulesAt } from './modules.js';
 import { IMPORT, rewrite } from './rewrite.js';
 
-const ACTION = '__bifrost_action__';
 
 /** Runs scripts in the global scope of this process. */
 export class Evaluator {
@@ -38,7 +37,7 @@ export class Evaluator {
   static prepare() {
     const define = (/** @type {string} */ name) =>
       Object.defineProperty(globalThis, name, { value: undefined, writable: true, configurable: true });
-    ['require', 'module', 'exports', IMPORT, ACTION, '__filename', '__dirname'].forEach(define);
+    ['require', 'module', 'exports', IMPORT, '__filename', '__dirname'].forEach(define);
   }
 
   /** Modules are looked for from the working directory. @param {string} cwd */
@@ -83,31 +82,6 @@ export class Evaluator {
     });
   }
 
-  /**
-   * Run user code that is not a script. Stopped, it ends here and not further out.
-   * @template T
-   * @param {() => T} action
-   * @returns {T}
-   */
-  contain(action) {
-    /** @type {{value: T} | {thrown: any} | undefined} */
-    let outcome;
-    const scope = /** @type {any} */ (globalThis);
-    const outer = scope[ACTION];
-    scope[ACTION] = () => {
-      scope[ACTION] = outer;
-      try {
-        outcome = { value: action() };
-      } catch (thrown) {
-        outcome = { thrown };
-      }
-    };
-    this.critical.leave(() => this.#session.post('Runtime.evaluate', { expression: `${ACTION}()`, silent: true }));
-    if (!outcome) throw new Error('stopped');
-    if ('thrown' in outcome) throw outcome.thrown;
-    return outcome.value;
-  }
-
   /** @param {string} specifier @returns {Promise<any>} */
   import(specifier) {
     return /** @type {any} */ (globalThis)[IMPORT](specifier);
@@ -130,8 +104,7 @@ export class Evaluator {
       else if (reply.exceptionDetails) failure = { thrown: this.#thrown(reply.exceptionDetails, place) };
       else value = this.#object(reply.result);
     };
-    // Terminated JavaScript ends at this call's boundary: ours goes on behind it.
-    this.critical.leave(() => this.#session.post('Runtime.evaluate', parameters, done));
+    this.critical.contain(() => this.#session.post('Runtime.evaluate', parameters, done));
     if (failure) throw failure.thrown;
     return value;
   }

@@ -1,6 +1,6 @@
 /** Python's calls while they are here, and which of them the code that runs belongs to. */
 
-import { Boolean, Number, Promise, process } from '../protocol/globals.js';
+import { Number, process } from '../protocol/globals.js';
 
 /** In the place of a call's parent: no thread waits for the answer, which goes to the events. */
 const UNAWAITED = 0xffff_ffff;
@@ -14,24 +14,33 @@ export class Call {
     this.isAwaited = parent !== UNAWAITED;
     /** Whether the event loop will stand still until it has been answered. */
     this.isNested = this.isAwaited && parent !== 0;
-    /** Rejects when the call is to end without a result. @type {Promise<never>} */
-    this.stopped = new Promise((_, reject) => (this.stop = reject));
-    this.stopped.catch(() => {});
+    /** What it waits for, if its code has left the stack. @type {Later | null} */
+    this.later = null;
+    /** Why it is not to wait. @type {any} */
+    this.refusal = undefined;
   }
-  /** @type {(reason: any) => void} */
-  stop = () => {};
-  /** Whether its result is being collected and sent: nothing can reach it any more. */
-  isClosing = false;
-  /** Whether a promise will end it. Otherwise its code is on the stack; or was, and has been torn. */
-  isWaiting = false;
-  /** Whether it has been told to stop, outside of its own code. */
-  isStopped = false;
-  /** What it comes to if it is torn before its result is collected. @type {((reason: any) => any) | null} */
-  whenTorn = null;
+}
 
-  get isWithoutEnd() {
-    return this.isClosing || !this.isWaiting;
+/**
+ * What a method returns that is not done yet: a promise, and what becomes of the call once that has
+ * settled. A call that is stopped goes on as if it had been rejected.
+ */
+export class Later {
+  /**
+   * @param {Promise<any>} promise
+   * @param {(value: any) => any} fulfilled returns the call's result, or throws
+   * @param {(reason: any) => any} rejected
+   */
+  constructor(promise, fulfilled = (value) => value, rejected = rethrow) {
+    this.promise = promise;
+    this.fulfilled = fulfilled;
+    this.rejected = rejected;
   }
+}
+
+/** @param {any} reason @returns {never} */
+function rethrow(reason) {
+  throw reason;
 }
 
 /**

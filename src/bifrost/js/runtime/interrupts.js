@@ -3,88 +3,118 @@
  * has the inspector run `interrupt` in the main thread, which works in the middle of a loop, and
  * again until the call is over.
  *
- * Terminated JavaScript just ends: no `catch` or `finally` of it runs, and V8 forgets the promise
- * callbacks that were due. So nothing of ours may be due then: the call is told to end afterwards.
+ * Terminated JavaScript just ends: no `catch` or `finally` of it runs. And it does so a little later
+ * than it is told to, at its next loop or call: code that ends before then hands its end on to whatever
+ * runs next. So `contain` runs the user's code within an evaluation of the inspector's, which is where
+ * a termination stops, and has it meet what is still due before it leaves that. What the event loop
+ * calls (timers, promise callbacks) is not contained: there V8 also forgets the promise callbacks that
+ * were due, and Node its immediates; `Session.resume` makes up for ours.
  */
 
 import inspector from 'node:inspector';
 import { Worker } from 'node:worker_threads';
 import { Error, Object, String, URL, process, setImmediate } from '../protocol/globals.js';
-import { Interrupted } from './session.js';
 
-const TRANSPORT = new URL('./transport.js', import.meta.url).href;
 const NAME = '__bifrost_interrupt__';
+const ACTION = '__bifrost_action__';
+const HERE = new URL('..', import.meta.url).href;
 /** So often the bridge may say that it is about to be done, before it is torn apart. */
 const PATIENCE = 10;
 
-/** Says what may be terminated: the user's code, and our own only where it calls that. */
+/** Thrown for what Python asked to stop. */
+export class Interrupted extends Error {
+  name = 'Interrupted';
+
+  constructor(message = 'the run was stopped') {
+    super(message);
+  }
+}
+
+/** What the main thread is at: what the event loop calls. */
+const LOOP = 0;
+/** The user's code, contained. */
+const OPEN = 1;
+/** Bridge code that calls the user's (getters, say), contained: ended if it does not end by itself. */
+const SOFT = 2;
+/** Bridge code, which must not be torn. */
+const HARD = 3;
+
+/** Says what may be terminated. */
 export class Critical {
-  /** Sections that must not be torn: between reading bytes and taking them in, say. */
-  #hard = 0;
-  /** Sections of ours that can be given up: they run getters, which may never return. */
-  #soft = 0;
+  #state = LOOP;
   #session = new inspector.Session();
+  /** Asks whether the code that bridge code returns to is to be ended. @type {(() => boolean) | null} */
+  #due = null;
+  /** Whether what the event loop called has been terminated, and its consequences not yet been seen to. */
+  hasTerminated = false;
 
   constructor() {
     this.#session.connect();
+    Object.defineProperty(globalThis, ACTION, { value: undefined, writable: true });
   }
 
   /** Run bridge code. @template T @param {() => T} action @returns {T} */
   run(action) {
-    this.#hard++;
+    const before = this.#state;
+    this.#state = HARD;
     try {
       return action();
     } finally {
-      this.#hard--;
+      this.#state = before;
     }
-  }
-
-  /** Run the user's code from within bridge code. @template T @param {() => T} action @returns {T} */
-  leave(action) {
-    return this.#within(0, 0, action);
-  }
-
-  /** Run bridge code that calls the user's and may be given up. @template T @param {() => T} action @returns {T} */
-  soften(action) {
-    return this.#within(0, this.#soft + 1, action);
-  }
-
-  /** @template T @param {number} hard @param {number} soft @param {() => T} action @returns {T} */
-  #within(hard, soft, action) {
-    const [hardBefore, softBefore] = [this.#hard, this.#soft];
-    this.#hard = hard;
-    this.#soft = soft;
-    try {
-      return action();
-    } finally {
-      this.#hard = hardBefore;
-      this.#soft = softBefore;
-    }
-  }
-
-  get isHard() {
-    return this.#hard > 0;
-  }
-
-  get isSoft() {
-    return this.#soft > 0;
-  }
-
-  /** Nothing runs, so nothing is critical: what says otherwise was torn. @returns {boolean} whether it was */
-  reset() {
-    const torn = this.#hard > 0 || this.#soft > 0;
-    this.#hard = this.#soft = 0;
-    return torn;
   }
 
   /**
-   * Whether JavaScript has been terminated since Python's frames were last seen to: if it was a timer's
-   * or an immediate's, Node forgot the other immediates that were due, among them one of ours.
+   * Run the user's code from within bridge code. Terminated, it ends here and not further out.
+   * @template T
+   * @param {() => T} action
+   * @returns {T}
    */
-  hasTerminated = false;
+  contain(action) {
+    return this.#contain(action, OPEN);
+  }
 
-  /** Asks whether the code that bridge code returns to is to be ended. @type {(() => boolean) | null} */
-  #due = null;
+  /** Run bridge code that calls the user's. @template T @param {() => T} action @returns {T} */
+  soften(action) {
+    return this.#contain(action, SOFT);
+  }
+
+  /** @template T @param {() => T} action @param {number} state @returns {T} */
+  #contain(action, state) {
+    /** @type {{value: T} | {thrown: any} | undefined} */
+    let outcome;
+    const before = this.#state;
+    const scope = /** @type {any} */ (globalThis);
+    scope[ACTION] = () => {
+      this.#state = state;
+      try {
+        outcome = { value: action() };
+      } catch (thrown) {
+        outcome = { thrown };
+      }
+      this.#state = HARD;
+      meetTermination();
+    };
+    this.#session.post('Runtime.evaluate', { expression: `${ACTION}()`, silent: true });
+    scope[ACTION] = undefined;
+    this.#state = before;
+    if (!outcome) throw new Interrupted();
+    if ('thrown' in outcome) throw outcome.thrown;
+    return outcome.value;
+  }
+
+  get isHard() {
+    return this.#state === HARD;
+  }
+
+  get isSoft() {
+    return this.#state === SOFT;
+  }
+
+  /** Whether it is the event loop that called what runs. */
+  get isLoop() {
+    return this.#state === LOOP;
+  }
 
   /** Code that mostly is in calls of Python is met there: end it when it goes on. @param {() => boolean} isDue */
   terminateLater(isDue) {
@@ -99,21 +129,30 @@ export class Critical {
     if (isDue()) this.terminate();
   }
 
-  /** End the JavaScript that is running. */
+  /** End the JavaScript that is running. Nothing may follow this: it would be ended in its place. */
   terminate() {
-    this.hasTerminated = true;
+    if (this.#state === LOOP) this.hasTerminated = true;
     this.#session.post('Runtime.terminateExecution');
   }
 }
 
+/** Loops, which is where a termination strikes. */
+function meetTermination() {
+  for (let n = 0; n < rounds; n++);
+}
+let rounds = 4; // no constant, or the loop might be unrolled
+
 /** The JavaScript on the stack, but for this very check: the innermost first. */
 function stack() {
   const before = { stackTraceLimit: Error.stackTraceLimit, prepareStackTrace: Error.prepareStackTrace };
-  Object.assign(Error, { stackTraceLimit: 10, prepareStackTrace: undefined });
+  Object.assign(Error, { stackTraceLimit: 100, prepareStackTrace: undefined });
   const frames = String(new Error().stack).split('\n').slice(4); // the message, stack, interrupt, its call
   Object.assign(Error, before);
   return frames;
 }
+
+/** Whether a line of a stack is of the user's code. @param {string} frame */
+const isUsers = (frame) => !frame.includes(HERE) && !/node:|<anonymous>\)?$|\(native\)/.test(frame);
 
 /**
  * Start listening.
@@ -131,22 +170,26 @@ export function listen(control, session, end) {
    * @returns {boolean} whether the call is over
    */
   const interrupt = (id, attempt) => {
-    const reason = new Interrupted('the run was stopped');
+    const reason = new Interrupted();
     const frames = stack();
-    const isFree = frames.length === 0;
-    const isTorn = isFree && (critical.reset() || session.isTorn || critical.hasTerminated);
-    if (isTorn) setImmediate(() => session.recover(reason));
-    if (frames[0]?.includes(TRANSPORT)) return false; // it has read, and is about to say that it is critical
+    if (frames.length === 0) {
+      if (critical.hasTerminated) setImmediate(() => session.resume());
+      if (!session.isActive(id)) return session.refuse(id, reason);
+      setImmediate(() => session.stop(id, reason));
+      return false;
+    }
     if (critical.isHard) {
       critical.terminateLater(() => session.isActive(id) && session.mayEnd(id));
       return false;
     }
     if (!session.isActive(id)) {
-      if (critical.isSoft || isTorn) return false;
-      if (isFree || !session.isKeptOut(id)) return session.refuse(id, reason) && !critical.hasTerminated;
-      critical.terminate();
-    } else if (isFree) setImmediate(() => session.stop(id, reason));
-    else if (session.mayEnd(id) && (!critical.isSoft || attempt >= PATIENCE)) critical.terminate();
+      if (critical.isSoft) return false;
+      if (!session.isKeptOut(id)) return session.refuse(id, reason);
+    } else if (!session.mayEnd(id) || (critical.isSoft && attempt < PATIENCE)) {
+      return false;
+    }
+    // The event loop's own code is not torn: it holds what it has read, say.
+    if (!critical.isLoop || frames.some(isUsers)) critical.terminate();
     return false;
   };
   Object.defineProperty(globalThis, NAME, { value: interrupt });

@@ -4,7 +4,6 @@ import { types } from 'node:util';
 import {
   Array, ArrayBuffer, Boolean, Function, Number, Object, Reflect, Set, String, Symbol, TypeError,
 } from '../protocol/globals.js';
-import { ShareError } from '../protocol/errors.js';
 import { copy, found, iteratorOf } from './passing.js';
 import { preview } from './references.js';
 

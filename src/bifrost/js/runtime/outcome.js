@@ -2,7 +2,7 @@
 
 import { ByReference } from '../protocol/encoder.js';
 import { ShareError } from '../protocol/errors.js';
-import { Error, Map, Object, String } from '../protocol/globals.js';
+import { Error, Object, String } from '../protocol/globals.js';
 import { addFramesHere } from '../protocol/stacks.js';
 
 /** The name under which something crosses that is thrown and is no Error. */

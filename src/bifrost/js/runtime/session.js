@@ -2,14 +2,15 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { writeSync } from 'node:fs';
-import { Boolean, Buffer, Error, Map, Promise, Set, String, process } from '../protocol/globals.js';
+import { Boolean, Buffer, Error, Map, Object, Promise, Set, String, process } from '../protocol/globals.js';
 import { seal } from '../protocol/framing.js';
 import { Message } from '../protocol/messages.js';
 import { decode } from '../protocol/decoder.js';
 import { Encoder } from '../protocol/encoder.js';
 import { ProtocolError } from '../protocol/errors.js';
 import { ownStack } from '../protocol/stacks.js';
-import { Call, Latest, tracksContext } from './calls.js';
+import { Call, Later, Latest, tracksContext } from './calls.js';
+import { Interrupted } from './interrupts.js';
 import { OPERATIONS } from './objects.js';
 import { Outcome, asError, raised } from './outcome.js';
 import { found } from './passing.js';
@@ -20,11 +21,6 @@ import { tableFromStream, tableToStream } from './tables.js';
 const PARENT_SIZE = 4;
 /** Calls of a small function that must fit on the stack before we call Python. */
 const FRAMES = 1000;
-
-/** Thrown into a run that Python asked to stop. */
-export class Interrupted extends Error {
-  name = 'Interrupted';
-}
 
 /** @typedef {(call: Call, ...args: any[]) => any} Method */
 
@@ -51,8 +47,6 @@ export class Session {
   #answers = new Map();
   /** Methods that Python may call. @type {Record<string, Method>} */
   methods = {};
-  /** Runs the user's code such that it can be stopped without us. @type {<T>(action: () => T) => T} */
-  contain = (action) => action();
   /** Names of JavaScript classes whose instances go to Python by value. @type {Set<string>} */
   customClasses = new Set();
 
@@ -128,13 +122,28 @@ export class Session {
    * @param {Uint8Array} [prefix]
    */
   #send(type, id, value, awaited, prefix) {
-    const frame = this.critical.soften(() => {
+    const encode = () => {
       const encoder = this.#encoder.busy ? new Encoder(this.#encoder.outward) : this.#encoder;
       return encoder.encode(value, () => this.#undo(), prefix);
-    });
+    };
+    // Only an object may have getters, which are the user's code.
+    const frame = Object(value) === value ? this.#encodeSoftly(encode) : encode();
     this.#transport.send(seal(frame, type, id), awaited);
     this.#memory.commit();
     this.#references.commit();
+  }
+
+  /** @param {() => Buffer} encode */
+  #encodeSoftly(encode) {
+    try {
+      return this.critical.soften(encode);
+    } catch (error) {
+      if (error instanceof Interrupted) {
+        this.#encoder = new Encoder(this.#encoder.outward); // that one has been torn
+        this.#undo();
+      }
+      throw error;
+    }
   }
 
   #undo() {
@@ -157,7 +166,7 @@ export class Session {
       case Message.NOTIFY: {
         const [name, ...args] = decode(body, this.#inward);
         if (name === 'settle') this.#python.settle(.../** @type {[number, boolean, any]} */ (args));
-        else if (name === 'forget') this.#calls.get(args[0])?.stop(new Interrupted('nobody waits for it any more'));
+        else if (name === 'forget') this.stop(args[0], new Interrupted('nobody waits for it any more'));
         else throw new ProtocolError(`no notice ${name}`);
         break;
       }
@@ -187,11 +196,10 @@ export class Session {
         const [name, ...args] = decode(request, this.#inward);
         const operation = OPERATIONS[name];
         if (operation) {
-          call.stopped.catch((reason) => this.#calls.has(id) && this.#fail(id, reason));
           this.#memory.refresh();
           let result;
           try {
-            result = this.contain(() => operation(...args));
+            result = this.critical.contain(() => operation(...args));
           } finally {
             this.#memory.flush();
           }
@@ -201,29 +209,53 @@ export class Session {
         const method = this.methods[name];
         if (!method) throw new ProtocolError(`no method ${name}`);
         const result = method(call, ...args);
-        if (result instanceof Promise) {
-          call.isWaiting = true;
-          result.then(
-            (value) => this.#guard(() => this.#reply(id, value)),
-            (error) => this.#guard(() => this.#fail(id, error)),
-          );
-        } else {
-          this.#reply(id, result);
-        }
+        if (result instanceof Later) this.#wait(call, result);
+        else if (result instanceof Promise) this.#wait(call, new Later(result));
+        else this.#reply(id, result);
       } catch (error) {
         this.#fail(id, error);
       }
     });
   }
 
+  /** @param {Call} call @param {Later} later */
+  #wait(call, later) {
+    call.later = later;
+    if (call.refusal === undefined) this.#attach(call, later);
+    else this.#finish(call, () => later.rejected(call.refusal));
+  }
+
+  /** @param {Call} call @param {Later} later */
+  #attach(call, later) {
+    later.promise.then(
+      (value) => this.#finish(call, () => later.fulfilled(value)),
+      (reason) => this.#finish(call, () => later.rejected(reason)),
+    );
+  }
+
+  /** What a call waits for is over, or it is to wait no longer. @param {Call} call @param {() => any} result */
+  #finish(call, result) {
+    this.#guard(() => {
+      if (!call.later || this.#calls.get(call.id) !== call) return;
+      call.later = null; // once, whatever else happens
+      let value;
+      try {
+        value = result();
+      } catch (error) {
+        this.#fail(call.id, error);
+        return;
+      }
+      this.#reply(call.id, value);
+    });
+  }
+
   /**
    * Wait until a promise has settled.
-   * @template T
    * @param {Call} call
-   * @param {Promise<T>} promise
-   * @returns {Promise<T>}
+   * @param {Promise<any>} promise
+   * @param {(value: any) => any} [fulfilled]
    */
-  settle(call, promise) {
+  settle(call, promise, fulfilled) {
     if (call.isNested) {
       promise.catch(() => {}); // it cannot be waited for, which is the error to hear of
       throw new Error(
@@ -232,7 +264,7 @@ export class Session {
       );
     }
     this.#references.see(promise);
-    return Promise.race([promise, call.stopped]);
+    return new Later(promise, fulfilled);
   }
 
   /**
@@ -241,20 +273,20 @@ export class Session {
    * @param {any} iterator
    * @param {'next' | 'return' | 'throw'} verb
    * @param {any[]} args
-   * @returns {[boolean, any] | Promise<[boolean, any]>} whether it has ended, and its value
+   * @returns {[boolean, any] | Later} whether it has ended, and its value
    */
   step(call, iterator, verb, args) {
     if (typeof iterator[verb] !== 'function') {
       if (verb === 'throw') throw args[0];
       return [true, undefined];
     }
-    const result = this.contain(() => iterator[verb](...args));
+    const result = this.critical.contain(() => iterator[verb](...args));
     if (typeof result?.then !== 'function') return [Boolean(result.done), found(iterator, result.value)];
     if (verb === 'return' && call.isNested) {
       result.catch(() => {}); // it will have ended in time
       return [true, undefined];
     }
-    return this.settle(call, result).then((/** @type {any} */ { done, value }) => [Boolean(done), value]);
+    return this.settle(call, result, ({ done, value }) => [Boolean(done), value]);
   }
 
   /** @param {number} id of a call of Python's */
@@ -264,7 +296,6 @@ export class Session {
 
   /** @param {number} id @param {any} value */
   #reply(id, value) {
-    this.closing(id);
     try {
       this.#send(Message.RESULT, id, value instanceof Outcome ? value.parts : value, this.#isAwaited(id));
       this.#calls.delete(id);
@@ -286,37 +317,27 @@ export class Session {
   }
 
   /**
-   * Stop a call, when nothing runs. Its state stays; what it waits for is no longer awaited.
+   * Stop a call that waits. Its state stays; what it waits for is no longer awaited.
    * @param {number} id
    * @param {any} reason
    */
   stop(id, reason) {
     const call = this.#calls.get(id);
-    if (!call) return;
-    if (call.isStopped) {
-      // The promise callbacks that were to end it have been torn.
-      call.isWaiting = false;
-      this.recover(reason);
-    } else {
-      call.isStopped = true;
-      call.stop(reason);
-    }
+    const later = call?.later;
+    if (call && later) this.#finish(call, () => later.rejected(reason));
   }
 
-  /** Stop the call whose code runs. @param {any} reason */
+  /** Stop the call whose code runs, once that has left the stack. @param {any} reason */
   stopOwn(reason) {
-    (this.#owner.getStore() ?? this.#calls.get(this.#latest))?.stop(reason);
+    const call = this.#owner.getStore() ?? this.#calls.get(this.#latest);
+    if (!call) return;
+    if (call.later) Promise.resolve().then(() => this.stop(call.id, reason));
+    else call.refusal = reason;
   }
 
   /** @param {number} id */
   isActive(id) {
     return this.#calls.has(id);
-  }
-
-  /** A call's result is being collected: what tears that leaves the call without an end. @param {number} id */
-  closing(id) {
-    const call = this.#calls.get(id);
-    if (call) call.isClosing = true;
   }
 
   /** Whether the code that runs may be terminated to stop a call: it is that call's, or nobody's. @param {number} id */
@@ -349,24 +370,14 @@ export class Session {
     return true;
   }
 
-  /** Whether code of ours was terminated and left calls without an end; asked when nothing runs. */
-  get isTorn() {
-    return [...this.#calls.values()].some((call) => call.isWithoutEnd);
-  }
-
-  /** End the calls that torn code left without an end. @param {any} reason */
-  recover(reason) {
-    this.critical.run(() => {
-      for (const [id, call] of this.#calls) {
-        if (!call.isWithoutEnd) continue;
-        const { whenTorn, isClosing } = call;
-        call.whenTorn = null; // once: collecting the result may have been what was torn
-        if (whenTorn && !isClosing) this.#reply(id, whenTorn(reason));
-        else this.#fail(id, reason);
-      }
-    });
+  /**
+   * What the event loop called has been terminated. The calls that wait may be among those whose
+   * promise callbacks V8 forgot, and the immediate that was to go on reading among those that Node did.
+   */
+  resume() {
+    this.critical.hasTerminated = false;
+    for (const call of this.#calls.values()) if (call.later) this.#attach(call, call.later);
     this.#transport.resume();
-    this.critical.hasTerminated = false; // not before: a termination that is late may strike here
   }
 
   // -- our calls
