@@ -12,6 +12,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Final, Protocol
 
 from ..errors import KernelDied, ProtocolError, RunTimeout, ShareError
@@ -27,6 +28,7 @@ from .link import Frame, Link, Waiter
 from .memory import Memory
 from .proxy import JSObject, make
 from .stack import check_stack, nesting
+from .tracebacks import forget_locals
 from .watcher import Watcher
 
 #: JavaScript that was told to stop may wait for a program it started: after so many seconds
@@ -274,6 +276,8 @@ class Session:
                     self.notify("settle", ident, succeeded, value)
                 except ShareError as error:
                     self.notify("settle", ident, False, error)
+            if not succeeded and isinstance(awaitable, CoroutineType):  # others may wait for others
+                forget_locals(value, awaitable.cr_code)
 
         self.coroutines.start(awaitable, done)
 
@@ -431,6 +435,9 @@ class Session:
             if not isinstance(error, Exception):
                 outgoing = error
             reply = pack(Message.ERROR, ident, self._encode_error(error))
+            arguments = []  # the exception's traceback keeps this frame
+            if ctrl_c is None:  # nobody in Python waits for it
+                forget_locals(error)
         finally:
             self._serving.parent = outer
         try:

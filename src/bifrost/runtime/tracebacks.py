@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import linecache
 import re
 import sys
 from collections import OrderedDict
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, TracebackType
@@ -19,6 +21,34 @@ from ..protocol.stacks import JAVASCRIPT, entries
 _LINE: Final = re.compile(r"    at (?:(?P<name>.*?) \((?P<place>.*)\)|(?P<bare>.*))$")
 _PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?$")
 _WORD: Final = re.compile(r"[\w$]+|.")
+
+
+#: What has a frame that may go on.
+_SUSPENDABLE: Final = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
+
+
+def forget_locals(error: BaseException, ended: CodeType | None = None) -> None:
+    """Clear the variables of the frames that an exception came through.
+
+    JavaScript alone has the exception now. What the variables hold of JavaScript may lead back
+    to it, such as the request that could not be answered: a cycle that no garbage collector sees.
+
+    Args:
+        ended: the code of a coroutine that is known to have ended with the exception.
+    """
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        for tb in entries(link.__traceback__):
+            code = tb.tb_frame.f_code
+            if code is ended:
+                ended = None
+            elif sys.version_info < (3, 13) and code.co_flags & _SUSPENDABLE:
+                continue  # it may have handed the exception on: cleared, it would be closed
+            with contextlib.suppress(RuntimeError):  # it runs
+                tb.tb_frame.clear()
+        link = link.__cause__ or link.__context__
 
 
 def to_traceback(stack: str, inner: TracebackType | None = None) -> TracebackType | None:

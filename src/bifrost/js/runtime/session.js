@@ -1,7 +1,7 @@
 /** A live peer: Python's calls to us, and ours to Python. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { Boolean, Buffer, Error, Map, Object, Promise, Set, String, process } from '../protocol/globals.js';
 import { seal } from '../protocol/framing.js';
 import { Message } from '../protocol/messages.js';
@@ -108,7 +108,7 @@ export class Session {
       this.critical.run(action);
     } catch (error) {
       writeSync(2, `Bifrost cannot go on: ${/** @type {any} */ (error)?.stack}\n`);
-      process.kill(-process.pid, 'SIGKILL');
+      vanish();
     }
   }
 
@@ -421,7 +421,7 @@ export class Session {
         return answer.value;
       }
       const frame = this.#transport.receive();
-      if (!frame) process.kill(-process.pid, 'SIGKILL'); // Python is gone
+      if (!frame) vanish(); // Python is gone
       else this.#dispatch(frame);
     }
   }
@@ -429,6 +429,15 @@ export class Session {
   /** Tell Python something. @param {string} name @param {...any} args */
   notify(name, ...args) {
     this.critical.run(() => this.#send(Message.NOTIFY, 0, [name, ...args], false));
+  }
+}
+
+/** End at once, with all that was started from here. */
+function vanish() {
+  try {
+    closeSync(2); // where Node would say that it waits for a debugger, which is our own watchdog
+  } finally {
+    process.kill(-process.pid, 'SIGKILL');
   }
 }
 
