@@ -25,7 +25,7 @@ import psutil
 import pytest
 
 import bifrost
-from bifrost import JSError, KernelDied, Node
+from bifrost import JSError, KernelDied, Node, RunTimeout
 from support import leaks
 
 
@@ -266,7 +266,7 @@ class Dying(Node):
         super().__init__(node_options=["--eval", "process.kill(process.pid, 'SIGKILL')"])
 
 
-@pytest.mark.parametrize("waits", ["Ctrl-C", "close", "another thread's cancel"])
+@pytest.mark.parametrize("waits", ["Ctrl-C", "timeout", "close", "another thread's cancel"])
 def test_a_stopped_node_holds_nobody_up(node: Node, waits: str) -> None:
     node.run("1")
     os.kill(node.info["pid"], signal.SIGSTOP)
@@ -276,6 +276,9 @@ def test_a_stopped_node_holds_nobody_up(node: Node, waits: str) -> None:
         with pytest.raises(KeyboardInterrupt):
             node.run("1")
         timer.join()
+    elif waits == "timeout":
+        with pytest.raises(RunTimeout):
+            node.eval("1", {"x": "x" * 10_000_000}, timeout=0.2)
     elif waits == "close":
         node.close()
     else:

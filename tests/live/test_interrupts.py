@@ -329,3 +329,17 @@ def test_after_all_that_nothing_is_held(node: Node) -> None:
         with pytest.raises(RunTimeout):
             node.run("f = () => 1; while (true) {}", {"a": bytearray(100_000)}, timeout=0.02)
     leaks.check_references(node)
+
+
+def test_a_large_argument_that_nobody_reads_yet(node: Node) -> None:
+    """Its time is up while it is being written; the rest is written by who comes next."""
+    busy = threading.Thread(
+        target=node.run, args=("const end = Date.now() + 1000; while (Date.now() < end);",)
+    )
+    node.run("1")
+    busy.start()
+    time.sleep(0.1)
+    with pytest.raises(RunTimeout):
+        node.eval("text.length", {"text": "x" * 10_000_000}, timeout=0.2)
+    assert node.eval("text.length", {"text": "y" * 1_000_000}) == 1_000_000
+    busy.join()

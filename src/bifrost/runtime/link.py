@@ -88,6 +88,7 @@ class Link:
         self.waiters: dict[int, Waiter] = {}
         #: Who looks after the events; must not wait for a turn to send without reading them.
         self.watcher: threading.Thread | None = None
+        self._rest = b""  # of a frame that a writer had to leave
         self._parked: set[Waiter] = set()
         self._tracer = Tracer(kernel.pid) if Tracer.wanted() else None
         self._frames, self._events = (
@@ -262,20 +263,35 @@ class Link:
         finally:
             self.sending.release()
 
-    def write(self, frame: bytes) -> None:
-        """Write a frame. The caller holds `sending`."""
-        if self._tracer is not None:
+    def write(self, frame: bytes, deadline: float = math.inf) -> None:
+        """Write a frame. The caller holds `sending`.
+
+        What Node has not read at the deadline is left for who writes next.
+        """
+        if self._tracer is not None and frame:
             self._tracer.sent(frame)
-        view = memoryview(frame)
+        view = memoryview(self._rest + frame if self._rest else frame)
+        self._rest = b""
         while view:
             if self.death is not None:
                 raise self.death.anew()
             try:
                 view = view[os.write(self._kernel.requests, view) :]
             except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    self._rest = bytes(view)
+                    return
                 self._make_room()
             except OSError:
                 self._on_end()
+
+    def flush(self) -> None:
+        """Go on with what was left to write, as far as Node reads."""
+        if self._rest and self.sending.acquire(blocking=False):
+            try:
+                self.write(b"", deadline=0.0)
+            finally:
+                self.sending.release()
 
     def _make_room(self) -> None:
         """Node is not reading: perhaps because it waits until Python reads. So read."""

@@ -102,7 +102,7 @@ class Session:
         hello = self._link.waiters[0] = Waiter()
         try:
             self._watcher.start()
-            frame, _ = self._finish(hello, None, None)
+            frame, _ = self._finish(hello, None, math.inf, None)
         except BaseException:
             self.close(gently=False)
             raise
@@ -155,6 +155,7 @@ class Session:
         if self._abandoned:
             self._end_abandoned()
         waiter = Waiter()
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         parent = getattr(self._serving, "parent", _NO_PARENT)
         with CtrlC(lambda: self._interrupt(waiter), self._kernel.kill) as ctrl_c:
             with self._values:
@@ -168,12 +169,13 @@ class Session:
                 if ctrl_c.error is not None:
                     self._interrupt(waiter)  # it came too early for the handler to do this
                 try:
-                    self._link.write(releases + pack(Message.CALL, waiter.id, parent + body))
+                    frame = pack(Message.CALL, waiter.id, parent + body)
+                    self._link.write(releases + frame, deadline)
                 except BaseException:
                     del self._link.waiters[waiter.id]
                     raise
             try:
-                frame, stopped = self._finish(waiter, timeout, ctrl_c)
+                reply, stopped = self._finish(waiter, timeout, deadline, ctrl_c)
             except KernelDied:
                 if ctrl_c.error is None:
                     raise
@@ -183,13 +185,13 @@ class Session:
             # the exception by way of JavaScript, for no garbage collector would see that.
             with self._values:
                 try:
-                    values = [self._open(frame)]
+                    values = [self._open(reply)]
                 finally:
                     mirrors += self.exchange.memory.take_touched()
             if mirrors and method != "run":  # which looks after all there are
                 self.exchange.memory.pull(mirrors)
         stopped = ctrl_c.error or stopped
-        if frame[0] is Message.ERROR:
+        if reply[0] is Message.ERROR:
             raise stopped or values.pop()
         return values.pop(), stopped
 
@@ -305,7 +307,7 @@ class Session:
             self._kernel.interrupt(waiter.id)
 
     def _finish(
-        self, waiter: Waiter, timeout: float | None, ctrl_c: CtrlC | None
+        self, waiter: Waiter, timeout: float | None, deadline: float, ctrl_c: CtrlC | None
     ) -> tuple[Frame, BaseException | None]:
         """Wait for a call's reply, doing meanwhile what the JavaScript asks for.
 
@@ -314,20 +316,20 @@ class Session:
         """
         self._watcher.caller_waits()
         try:
-            return self._wait(waiter, timeout, ctrl_c)
+            return self._wait(waiter, timeout, deadline, ctrl_c)
         finally:
             self._link.done(waiter)
             self._watcher.caller_left()
 
     def _wait(
-        self, waiter: Waiter, timeout: float | None, ctrl_c: CtrlC | None
+        self, waiter: Waiter, timeout: float | None, deadline: float, ctrl_c: CtrlC | None
     ) -> tuple[Frame, BaseException | None]:
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
         stopped: BaseException | None = None  # why, once the call has been told to stop
         firmness = 0
         while True:
             try:
                 self.coroutines.run_stranded()
+                self._link.flush()
                 frame = self._link.next(waiter, min(deadline, time.monotonic() + _SLICE))
                 if frame is not None and frame[0] is not Message.CALL:
                     return frame, stopped
