@@ -289,7 +289,8 @@ class Link:
         """Go on with what was left to write, as far as Node reads."""
         if self._rest and self.sending.acquire(blocking=False):
             try:
-                self.write(b"", deadline=0.0)
+                with contextlib.suppress(KernelDied):  # who waits will see that it has
+                    self.write(b"", deadline=0.0)
             finally:
                 self.sending.release()
 
