@@ -494,6 +494,8 @@ class Session:
                 return
             self._returns.popleft()
             with self._values:
+                if self.dead is not None:
+                    return  # all of it has been taken back
                 for key, count in self._codec.decode(body):
                     if key < 0:
                         self.exchange.returned(-key, count)

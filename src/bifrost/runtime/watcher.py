@@ -131,7 +131,7 @@ class Watcher:
                 elif not outputs[fd].drain():
                     poll.unregister(fd)
                     ended.add(fd)
-            self._handle_events()
+            self._attend(self._handle_events)
             if not self._is_to_look:
                 continue
             if look_at is None:
@@ -139,16 +139,19 @@ class Watcher:
             elif time.monotonic() >= look_at:
                 look_at = None
                 self._is_to_look = False
-                self._on_look()
+                self._attend(self._on_look)
 
     def _handle_events(self) -> None:
+        while (frame := self._link.next_event()) is not None:
+            self._on_event(frame)
+
+    def _attend(self, action: Callable[[], None]) -> None:
         try:
-            while (frame := self._link.next_event()) is not None:
-                self._on_event(frame)
+            action()
         except KernelDied:
             pass
         except ProtocolError:
-            self._kernel.kill()  # the stream cannot be read on
+            self._kernel.kill()  # there is no going on
             self._on_end()
 
     def _close(self) -> None:
