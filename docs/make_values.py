@@ -132,7 +132,8 @@ their attributes, items and methods (`length` is `len`, where there is no such a
 keys are their public fields, so `{...object}` and `JSON.stringify` take those; `x instanceof Class`
 asks Python. What Python can iterate over, `for ... of` and `for await` can.
 `bifrost.python('module.name')` imports a module. While JavaScript waits for a Python function its
-event loop stands still: a promise cannot settle then, and waiting for one is an error.
+event loop stands still: a promise cannot settle then, and waiting for one is an error. Between two
+calls of Python's it goes on: what is to hear an event has to be there in the call that causes it.
 
 Callbacks run in the thread that waits for the JavaScript that calls them. With no such thread
 (timers, servers, `await`) they run one after the other in a thread of Bifrost's, and coroutines on
@@ -166,7 +167,13 @@ leaves a manager that has been entered. A Python object is no thenable: its `the
 has one, is not to be seen, so that `await` gives the object.
 
 Errors keep their identity: a Python exception that passes through JavaScript is the same exception
-when it is back, and a JavaScript error the same error.
+when it is back, and a JavaScript error the same error. There is one JavaScript stack: while a
+callback of one thread blocks, calls of other threads that were begun before it cannot return, so it
+must not wait for those threads. Plain attributes of an exception are properties of the Error.
+
+Stopping a call (`timeout=`, Ctrl-C) ends the code it runs, and no other. Where that is a promise
+callback, V8 also forgets the promise callbacks that were due at that moment: an `async` function of
+another call may then never go on.
 
 ### By reference, by value, for good
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import bifrost
 from bifrost import JSError, Node
 from bifrost.runtime import tracebacks
 
@@ -382,3 +383,16 @@ def test_a_traceback_does_not_grow_with_what_is_only_handed_over(node: Node) -> 
     assert kept[0] is kept[1]
     assert len(frames(kept[0])) == 2
     kept.clear()
+
+
+def test_attributes_of_a_python_exception_are_properties(node: Node) -> None:
+    class Failed(Exception):
+        def __init__(self) -> None:
+            super().__init__("no")
+            self.code, self.detail, self.held = 42, {"a": 1}, object()
+
+    def fail() -> None:
+        raise Failed
+
+    script = "try { f() } catch (e) { found = [e.code, e.detail, e.name, e.message] }"
+    assert node.run(script, {"f": fail})["found"] == [42, bifrost.undefined, "Failed", "no"]

@@ -12,6 +12,9 @@ from . import stacks
 THROWN = "Thrown"
 #: Of a deeper traceback JavaScript gets so many frames, the innermost.
 MOST_FRAMES = 50
+#: Which attributes of an exception are not properties in JavaScript, and what they must be.
+_TAKEN = ("name", "message", "stack", "cause", "traceback")
+_PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def error_to_parts(error: BaseException) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
             "name": type(error).__name__,
             "message": _text(error),
             "stack": _traceback(error),
-            "properties": {},
+            "properties": _fields(error),
             "python": True,
         }
         if isinstance(error, ShareError):
@@ -45,6 +48,15 @@ def error_to_parts(error: BaseException) -> dict[str, Any]:
     if error.__cause__ is not None:
         parts["cause"] = error.__cause__
     return parts
+
+
+def _fields(error: BaseException) -> dict[str, Any]:
+    """The public attributes that an exception was given, as far as they are plain."""
+    return {
+        name: value
+        for name, value in vars(error).items()
+        if name[0] != "_" and name not in _TAKEN and type(value) in _PLAIN
+    }
 
 
 def _traceback(error: BaseException) -> str:
