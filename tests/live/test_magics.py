@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from support.notebook import Notebook, notebook
@@ -241,6 +242,44 @@ def test_interrupt_stops_javascript_and_keeps_its_state(kernel: Notebook, cell: 
     assert str(result.error).startswith("KeyboardInterrupt")
     assert time.monotonic() - started < 20
     assert kernel.check("%%node\n[add(), before]").value == "[2, 2]"
+
+
+def test_interrupt_in_nested_callbacks(kernel: Notebook) -> None:
+    kernel.check("%%node\nkept = 1; down = (f, n) => n ? f(n - 1) : kept++ && spin();")
+    kernel.check(
+        "import time\nkept_here = 1\n"
+        "def up(n):\n    global kept_here\n    kept_here += 1\n    return down(up, n)\n"
+        "def spin():\n    print('deep', flush=True)\n    time.sleep(60)"
+    )
+    for end in ("time.sleep(60)", "node.run('for (;;);')"):
+        kernel.check(f"def spin():\n    print('deep', flush=True)\n    {end}")
+        request = kernel.start("%%node\nup(5)")
+        while kernel.client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
+            pass
+        time.sleep(0.2)
+        kernel.manager.interrupt_kernel()
+        assert str(kernel.finish(request).error).startswith("KeyboardInterrupt")
+    assert kernel.check("kept_here").value == "13"
+    assert kernel.check("%%node\nkept").value == "3"
+
+
+def test_restart_and_shutdown_end_node(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with notebook(request.node.callspec.params["kernel"], tmp_path) as running:
+        source = "from bifrost import node\nnode.run('setInterval(() => {}, 5)')\nnode.info['pid']"
+        first = int(str(running.check(source).value))
+        running.manager.restart_kernel(now=False)
+        running.client.wait_for_ready(timeout=60)
+        assert not psutil.pid_exists(first)
+        assert running.check("'node' in globals()").value == "False"
+        second = int(str(running.check(source).value))
+        running.manager.restart_kernel(now=True)  # kills it
+        running.client.wait_for_ready(timeout=60)
+        third = int(str(running.check(source).value))
+        assert psutil.pid_exists(third)
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(second) or psutil.pid_exists(third):
+        assert time.monotonic() < deadline, "a kernel's Node lives on"
+        time.sleep(0.02)
 
 
 def test_timeout_option(kernel: Notebook) -> None:

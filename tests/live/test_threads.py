@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from bifrost import Node
+
+#: Made by each thread; 10,000 take half a minute.
+CALLS = int(os.environ.get("BIFROST_CALLS", "300"))
 
 
 def test_eight_threads_get_their_own_results(node: Node) -> None:
@@ -22,6 +28,43 @@ def test_eight_threads_get_their_own_results(node: Node) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(8))) == list(range(8))
+
+
+@pytest.mark.timeout(60 + CALLS // 20)
+def test_eight_threads_call_back_and_forth(node: Node) -> None:
+    """Python calls JavaScript, which calls Python, which calls JavaScript."""
+    outer = node.eval("(f, n) => f(n) + 1")
+    inner = node.eval("(n) => n * 2")
+
+    def work(thread: int) -> int:
+        mine = threading.get_ident()
+
+        def between(n: int) -> int:
+            assert threading.get_ident() == mine
+            return int(inner(n)) + thread
+
+        for n in range(CALLS):
+            assert outer(between, n) == n * 2 + thread + 1
+        return thread
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == list(range(8))
+    print(f"8 x {CALLS} nested calls in {time.perf_counter() - started:.1f} s")
+
+
+def test_a_thousand_tasks_call_back_and_forth(node: Node) -> None:
+    later = node.eval("async (f, n) => { await null; return await f(n) + 1; }")
+    inner = node.eval("async (n) => n * 2")
+
+    async def between(n: int) -> int:
+        doubled: int = await inner(n)
+        return doubled
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*[later(between, n) for n in range(1000)])
+
+    assert asyncio.run(main()) == [n * 2 + 1 for n in range(1000)]
 
 
 def test_a_long_await_keeps_nobody_waiting(node: Node) -> None:
