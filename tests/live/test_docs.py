@@ -1,4 +1,4 @@
-"""The README's code, run as printed."""
+"""The code of the README and of docs/processes.md, run as printed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 from support.notebook import notebook
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGES = "".join((ROOT / page).read_text() for page in ("README.md", "docs/processes.md"))
 BLOCK = re.compile(r"(<!-- needs the npm registry -->\n)?```(python|ipython)\n(.*?)```", re.S)
-BLOCKS = [(kind, code, bool(network)) for network, kind, code in BLOCK.findall(README)]
+BLOCKS = [(kind, code, bool(network)) for network, kind, code in BLOCK.findall(PAGES)]
 
 
 @pytest.mark.network
