@@ -28,7 +28,7 @@ import bifrost
 from bifrost import BifrostError, JSError, KernelDied, Node, RunTimeout
 from support import leaks
 
-SECONDS = float(os.environ.get("BIFROST_STRESS_SECONDS", "6"))
+SECONDS = float(os.environ.get("BIFROST_STRESS_SECONDS", "3"))
 SEED = int(os.environ.get("BIFROST_STRESS_SEED", "1"))
 THREADS = 6
 #: No operation may take longer, in seconds: each has a time-out of its own, or Node is killed.

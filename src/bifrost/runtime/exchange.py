@@ -217,8 +217,7 @@ class Exchange:
         return out
 
     def end(self) -> None:
-        """The session is over."""
-        self._proxies.clear()
+        """The session is over. Proxies stay what they are: a last reply may mention them."""
         self._lent.clear()
         self._idents.clear()
         self.memory.end()

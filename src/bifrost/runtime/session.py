@@ -288,6 +288,9 @@ class Session:
         try:
             with self._values:
                 return self._codec.decode(frame[2][start:] if start else frame[2])
+        except ProtocolError:
+            self._refuse_if_dead()  # what it mentions ended with Node
+            raise
         finally:
             self._link.replies.opened(frame)
             self._link.events.opened(frame)

@@ -85,6 +85,7 @@ export class Critical {
     let outcome;
     const before = this.#state;
     const scope = /** @type {any} */ (globalThis);
+    const outer = scope[ACTION]; // `interrupt` may run, and send, before the evaluation begins
     scope[ACTION] = () => {
       this.#state = state;
       try {
@@ -96,7 +97,7 @@ export class Critical {
       meetTermination();
     };
     this.#session.post('Runtime.evaluate', { expression: `${ACTION}()`, silent: true });
-    scope[ACTION] = undefined;
+    scope[ACTION] = outer;
     this.#state = before;
     if (!outcome) throw new Interrupted();
     if ('thrown' in outcome) throw outcome.thrown;

@@ -80,7 +80,8 @@ export class Session {
       reference: (id, kind) => this.#python.open(id, kind),
       table: tableFromStream,
     };
-    memory.release = (releases) => this.#send(Message.RELEASE, this.#transport.replied, releases, false);
+    memory.release = (releases) =>
+      this.critical.run(() => this.#send(Message.RELEASE, this.#transport.replied, releases, false));
   }
 
   /** Numbers for the leak check, made in a call of Python's. */
