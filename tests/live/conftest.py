@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,14 @@ from support import leaks
 
 #: Modules that keep kernels, their sockets, matplotlib's fonts or the `node` of the package.
 _KEEPERS = ("test_magics", "test_docs", "test_demo", "test_npm", "test_cli", "test_benchmarks")
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """IPython's shell takes its place, and processes cannot be spawned after that."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(autouse=True)
