@@ -29,6 +29,7 @@ const inward = {
   table: () => ({}),
 };
 const encoder = new Encoder({
+  lends: true,
   array: (value) => [0, value.byteLength, 0, '|u1', [value.byteLength], null, 1],
   blob: (data) => [0, data.length],
   home: () => undefined,

@@ -20,6 +20,7 @@ const fail = () => {
   throw new Error('a fixed vector needs nothing but its bytes');
 };
 const encoder = new Encoder({
+  lends: true,
   array: fail,
   blob: fail,
   home: () => undefined,

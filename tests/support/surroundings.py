@@ -13,6 +13,8 @@ from bifrost.protocol import arrays
 class Surroundings:
     """Implements `codec.Surroundings` without a session; slots lie one behind the other."""
 
+    lends = True
+
     def __init__(self) -> None:
         self.slots: dict[int, bytes] = {}
         self.commits = self.undos = 0

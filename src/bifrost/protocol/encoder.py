@@ -44,6 +44,9 @@ _PASS_ON: Final = (
 class Outward(Protocol):
     """What encoding needs of the session that it serves."""
 
+    #: Whether objects can be lent; if not, `lend` raises.
+    lends: bool
+
     def share_array(self, array: np.ndarray[Any, Any]) -> arrays.Descriptor:
         """Lay an array into shared memory; the other side holds it until it releases it."""
 
@@ -230,7 +233,11 @@ class _Rewriter:
         return self._lend(value)
 
     def _lend(self, value: Any) -> Any:
-        return ext(Ext.REFERENCE, ormsgpack.packb(list(self._around.lend(value))))
+        try:
+            lent = self._around.lend(value)
+        except ShareError as error:
+            raise self._fail(value, error.advice) from None
+        return ext(Ext.REFERENCE, ormsgpack.packb(list(lent)))
 
     def _once(self, value: Any, rewrite: Callable[[_Rewriter, Any], Any]) -> Any:
         """Write a thing with an identity: in place, or as a node if it occurs again."""
@@ -339,7 +346,9 @@ class _Rewriter:
 
     def _error(self, value: BaseException) -> Any:
         parts = self._stand_in(value, error_to_parts)
-        if not isinstance(value, JSError):
+        if not self._around.lends:
+            parts.pop("origin", None)
+        elif not isinstance(value, JSError):
             parts["origin"] = ByReference(value)  # so that this very object can come home
         return ext(Ext.ERROR, self._pack(self._mapping(parts)))
 

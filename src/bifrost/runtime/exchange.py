@@ -48,6 +48,8 @@ def _key(value: Any) -> object:
 class Exchange:
     """Implements `codec.Surroundings` for one session."""
 
+    lends = True
+
     def __init__(
         self,
         memory: Memory,

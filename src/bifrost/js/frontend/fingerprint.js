@@ -40,6 +40,7 @@ function numberOf(value) {
 
 /** @type {import('../protocol/encoder.js').Outward} */
 const outward = {
+  lends: true,
   array: arrayContents,
   blob: (data) => /** @type {any} */ ([digest(data).toString('latin1'), data.length]),
   reference: (value) => ({ reference: [Number(numberOf(value)), ''] }),

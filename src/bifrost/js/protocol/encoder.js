@@ -27,6 +27,7 @@ const SPARSE_FROM = 2 ** 24;
 /**
  * What the encoder needs of its session.
  * @typedef {object} Outward
+ * @property {boolean} lends whether objects can be lent; if not, `reference` throws
  * @property {(value: NDArray | import('./arrays.js').TypedArray | DataView) => any} array
  *   the parts of an ARRAY; or bytes to put in its place
  * @property {(data: Uint8Array) => [number, number]} blob
@@ -349,7 +350,7 @@ export class Encoder {
     const keys = Object.keys(value);
     for (const key of keys) {
       // An object with methods is no data: it stays whole, and here.
-      if (typeof value[key] === 'function') {
+      if (this.outward.lends && typeof value[key] === 'function') {
         this.#reference(value);
         return;
       }
@@ -456,7 +457,7 @@ export class Encoder {
     if (Array.isArray(error.errors) && !own.includes('errors')) own.push('errors'); // AggregateError
     const { cause } = error;
     this.#ext(Ext.ERROR, () => {
-      this.#out.byte(0x80 | (cause === undefined ? 6 : 7));
+      this.#out.byte(0x85 + (this.outward.lends ? 1 : 0) + (cause === undefined ? 0 : 1));
       const texts = { name: error.name, message: error.message, stack: this.outward.stack(error) };
       for (const [key, text] of Object.entries(texts)) {
         this.#out.string(key);
@@ -466,9 +467,11 @@ export class Encoder {
       this.#entries(own, (key) => error[key]);
       this.#out.string('classes');
       this.#out.plain(classesOf(error));
-      // The Python exception that it was, or this very object: so that it can come home as itself.
-      this.#out.string('origin');
-      this.#reference(originOf(error) ?? error);
+      if (this.outward.lends) {
+        // The Python exception that it was, or this very object: so that it can come home as itself.
+        this.#out.string('origin');
+        this.#reference(originOf(error) ?? error);
+      }
       if (cause === undefined) return;
       this.#out.string('cause');
       try {

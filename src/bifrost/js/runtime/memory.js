@@ -9,12 +9,13 @@ import fs from 'node:fs';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import {
-  ArrayBuffer, Buffer, DataView, FinalizationRegistry, JSON, Map, Math, Number, RangeError, Symbol, Uint8Array,
+  ArrayBuffer, Buffer, DataView, FinalizationRegistry, JSON, Map, Math, Number, RangeError, Uint8Array,
   WeakMap, WeakRef, setImmediate,
 } from '../protocol/globals.js';
 import { ArrayKind } from '../protocol/messages.js';
-import { DType, NDArray, WIRE_OF_CLASS } from '../protocol/arrays.js';
-import { ProtocolError, ShareError } from '../protocol/errors.js';
+import { DType, NDArray } from '../protocol/arrays.js';
+import { viewOf, wireOf } from '../protocol/descriptors.js';
+import { ProtocolError } from '../protocol/errors.js';
 
 /** @typedef {import('../protocol/arrays.js').TypedArray} TypedArray */
 /** @typedef {{map(fd: number, length: number): void, view(offset: number, length: number): ArrayBuffer}} Native */
@@ -174,40 +175,9 @@ export class Memory {
     const key = JSON.stringify([start, wire, shape, strides, kind]);
     const known = views.get(key)?.deref();
     if (known) return known;
-    const view = this.#view(buffer, start, dtype, shape, strides, kind);
+    const view = viewOf(buffer, start, dtype, shape, strides, kind);
     views.set(key, new WeakRef(view));
     return view;
-  }
-
-  /**
-   * @param {ArrayBuffer} buffer
-   * @param {number} start
-   * @param {DType} dtype
-   * @param {number[]} shape
-   * @param {number[] | null} strides in bytes
-   * @param {number} kind
-   */
-  #view(buffer, start, dtype, shape, strides, kind) {
-    const Type = dtype.type;
-    const element = /** @type {any} */ (Type).BYTES_PER_ELEMENT;
-    if (start % element !== 0 || strides?.some((step) => step % element !== 0)) {
-      throw new ShareError(
-        '$',
-        'an ndarray whose items are not aligned',
-        'send `numpy.require(array, requirements="A")` or a copy',
-      );
-    }
-    if (strides) {
-      const whole = new Type(buffer, start % element, Math.floor(buffer.byteLength / element));
-      const steps = strides.map((step) => step / element);
-      return new NDArray(whole, shape, dtype, steps, start / element);
-    }
-    const count = shape.reduce((a, b) => a * b, 1) * dtype.width;
-    const data = new Type(buffer, start, count);
-    if (kind === ArrayKind.TYPED_ARRAY) return data;
-    const array = new NDArray(data, shape, dtype);
-    array.readOnly = kind === ArrayKind.READ_ONLY;
-    return array;
   }
 
   /** Bytes that Python handed over. @param {number} slot @param {number} nbytes */
@@ -257,7 +227,7 @@ export class Memory {
       if (place) return this.#describe(value, place);
       return this.#copy(value.typedArray, value.kind.wire, [...value.shape], ArrayKind.NDARRAY);
     }
-    const wire = value instanceof DataView ? '|u1' : WIRE_OF_CLASS.get(value.constructor) ?? wireOf(value);
+    const wire = wireOf(value);
     const place = this.#slotOf.get(value.buffer);
     const length = value.byteLength / Number(wire.slice(2));
     if (place) {
@@ -412,11 +382,4 @@ function writeAll(fd, data, position) {
   for (let at = 0; at < data.length; ) {
     at += fs.writeSync(fd, data, at, data.length - at, position + at);
   }
-}
-
-/** The wire type of a subclass of a typed array, or of one of another realm. @param {any} value */
-function wireOf(value) {
-  const name = value[Symbol.toStringTag];
-  for (const [type, wire] of WIRE_OF_CLASS) if (type.name === name) return wire;
-  throw new ShareError('', `a ${value.constructor?.name}`, 'send another kind of typed array');
 }

@@ -60,6 +60,7 @@ export class Session {
     this.#memory = memory;
     this.critical = critical;
     this.#encoder = new Encoder({
+      lends: true,
       array: (value) => memory.share(value),
       blob: (data) => memory.shareBytes(data),
       reference: (value) => this.#references.lend(value),
