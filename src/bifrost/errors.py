@@ -14,12 +14,15 @@ from typing import Any, Final, cast
 __all__ = [
     "BifrostError",
     "JSError",
+    "JobError",
+    "JournalError",
     "KernelDied",
     "NodeNotFound",
     "NpmError",
     "ProtocolError",
     "RunTimeout",
     "ShareError",
+    "SliceError",
 ]
 
 
@@ -247,3 +250,45 @@ class NpmError(BifrostError):
         if self.log.strip():
             text += f"\n{self.log.strip()}"
         return f"{text}\n{self.advice}" if self.advice else text
+
+
+class JobError(BifrostError):
+    """A compute job did not come to all its results.
+
+    Attributes:
+        code: why, as DCP names it: ``ETOOMANYERRORS`` (slices failed for good), ``ENOMODULE``
+            (the work function requires what the job does not), ``EWORK`` (it is no function),
+            ``ECANCELLED``, ``EENGINE`` (workers cannot be had).
+        errors: the error of each slice that failed, by its index.
+        results: what the other slices came to. `Job.resume` goes on from there.
+    """
+
+    def __init__(self, code: str, message: str, errors: dict[int, BifrostError], results: Any):
+        super().__init__(code, message, errors, results)
+        self.code = code
+        self.errors = errors
+        self.results = results
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+class SliceError(BifrostError):
+    """A slice of a compute job had to be given up, and not because its function threw.
+
+    Attributes:
+        code: ``EDIED`` (its worker ended), ``EMEMORY`` (it used more than the policy allows),
+            ``ESLICETOOSLOW``, ``ENOPROGRESS`` (it ran longer), ``EPROTOCOL`` (its worker sent
+            what no worker sends).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.args[1]}"
+
+
+class JournalError(BifrostError, ValueError):
+    """A job's journal cannot be used: it is another job's, or none."""
