@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from bifrost.errors import NpmError
-from bifrost.frontend import npm_process
 from bifrost.frontend.npm import Npm
+from bifrost.runtime import npm_process
 from bifrost.runtime.binaries import NodeBinary, find_node
 
 pytestmark = pytest.mark.network

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bifrost.errors import NpmError
-from bifrost.frontend import npm_errors, npm_process, npm_project
 from bifrost.frontend.npm import Npm
+from bifrost.runtime import npm_errors, npm_process, npm_project
 
 
 class Terminal(io.StringIO):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.binaries import find_node
-from .npm_errors import explain
-from .npm_process import Progress, Silent, Stream, execute
-from .npm_project import (
+from ..runtime.npm_errors import explain, run_npm
+from ..runtime.npm_process import Progress, Silent, Stream, execute
+from ..runtime.npm_project import (
     AnyPath,
     check_name,
     check_words,
@@ -88,7 +88,7 @@ class Npm:
         folder = writable_project(start)
         before = dependencies(folder)
         progress = Progress(words, folder, start)
-        _npm(["install", *words], folder, progress)
+        run_npm(["install", *words], folder, progress)
         self._review(progress, words, packages, allowed, folder)
         return installed_versions(folder, names_asked_for(words, before, dependencies(folder)))
 
@@ -105,9 +105,9 @@ class Npm:
         names = [name for name in pending if allowed is True or name in (allowed or [])]
         if names:
             # Approve what is there now: npm pins the version, and knows it for a path or URL.
-            _npm(["approve-scripts", *names], folder, Silent())
+            run_npm(["approve-scripts", *names], folder, Silent())
             if progress.blocked:
-                _npm(["rebuild", *names], folder, Progress(words, folder, folder, final=False))
+                run_npm(["rebuild", *names], folder, Progress(words, folder, folder, final=False))
         rest = [name for name in pending if name not in names]
         if rest:
             call = ", ".join(
@@ -140,7 +140,7 @@ class Npm:
         start = start_folder(cwd)
         folder = writable_project(start)
         before = installed_versions(folder, names)
-        _npm(["uninstall", *words], folder, Progress(words, folder, start, verb="uninstall"))
+        run_npm(["uninstall", *words], folder, Progress(words, folder, start, verb="uninstall"))
         after = installed_versions(folder, names)
         return {name: version for name, version in before.items() if name not in after}
 
@@ -192,7 +192,7 @@ class Npm:
         if not args:
             words = shlex.split(cmd)
         refuse_global(words)
-        return _npm(words, writable_project(start_folder(cwd)), Stream())
+        return run_npm(words, writable_project(start_folder(cwd)), Stream())
 
     def package_current_version(self, name: str, *, cwd: AnyPath | None = None) -> str | None:
         """The version of a package that ``require`` would find here, or None.
@@ -214,7 +214,7 @@ class Npm:
             '1.3.0'
         """
         command = ["view", check_name(name), "version"]
-        return _npm(command, nearest_project(start_folder(cwd)), Silent()).strip()
+        return run_npm(command, nearest_project(start_folder(cwd)), Silent()).strip()
 
     def nodejs_version(self) -> str:
         """The version of the Node.js that Bifrost uses, such as ``'v24.19.0'``; starts no session.
@@ -223,11 +223,3 @@ class Npm:
             NodeNotFound: there is none.
         """
         return "v" + ".".join(map(str, find_node().version))
-
-
-def _npm(words: list[str], folder: Path, show: Silent) -> str:
-    """Run npm and return its standard output; raise NpmError when it fails."""
-    exit_code, out, log = execute(words, folder, show)
-    if exit_code:
-        raise explain(words, exit_code, out, log, folder)
-    return out

@@ -1,4 +1,4 @@
-"""What a failure of npm means, and what to do about it."""
+"""Runs npm for a result, and says what its failure means and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ..errors import NpmError
-from ..runtime.binaries import find_node
+from .binaries import find_node
 from .npm_process import Silent, execute, is_noise
 
 _NETWORK = (
@@ -42,6 +42,14 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ("EINVALIDTAGNAME|EINVALIDPACKAGENAME", "That is no package name; one argument per package: "
      "`npm.install('left-pad', 'is-odd@3')`."),
 )  # fmt: skip
+
+
+def run_npm(words: list[str], folder: Path, show: Silent) -> str:
+    """Run npm and return its standard output; raise NpmError when it fails."""
+    exit_code, out, log = execute(words, folder, show)
+    if exit_code:
+        raise explain(words, exit_code, out, log, folder)
+    return out
 
 
 def explain(words: list[str], exit_code: int, out: str, log: str, folder: Path) -> NpmError:

@@ -105,15 +105,28 @@ def dependencies(folder: Path) -> dict[str, str]:
     return {k: str(v) for found in sections if isinstance(found, dict) for k, v in found.items()}
 
 
+def installed_folder(start: Path, name: str) -> Path | None:
+    """Where a package is installed, sought as `require` does: here, then in the folders above."""
+    for place in (start, *start.parents):
+        folder = place / "node_modules" / name
+        if (folder / "package.json").is_file():
+            return folder
+    return None
+
+
+def package_version(folder: Path) -> str | None:
+    """The version that a package's own package.json states."""
+    version = _read(folder / "package.json").get("version")
+    return str(version) if version else None
+
+
 def installed_versions(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """The installed versions, looked up as `require` does: here, then in the folders above."""
+    """The installed versions, of those packages that are installed."""
     found = {}
     for name in names:
-        for place in (folder, *folder.parents):
-            version = _read(place / "node_modules" / name / "package.json").get("version")
-            if version:
-                found[name] = str(version)
-                break
+        place = installed_folder(folder, name)
+        if place and (version := package_version(place)):
+            found[name] = version
     return found
 
 

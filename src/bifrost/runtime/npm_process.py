@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from ..runtime.binaries import find_node, npm_command
+from .binaries import find_node, npm_command
 
 # `npm warn install-scripts   name@1.2.3 (install: ...)`: npm 12 blocked it, npm 11 ran it.
 _SCRIPTS = re.compile(r"^npm warn (?:allow|install)-scripts ?(.*)$")
