@@ -17,6 +17,7 @@ __all__ = [
     "JobError",
     "JournalError",
     "KernelDied",
+    "ModuleError",
     "NodeNotFound",
     "NpmError",
     "ProtocolError",
@@ -292,3 +293,21 @@ class SliceError(BifrostError):
 
 class JournalError(BifrostError, ValueError):
     """A job's journal cannot be used: it is another job's, or none."""
+
+
+class ModuleError(BifrostError, LookupError):
+    """A module cannot be required, or published, as it was named.
+
+    Attributes:
+        module: the name.
+        code: ``'ENOMODULE'`` (there is none of that name, or a sandbox cannot run it) or
+            ``'EVERSION'`` (its version does not go with another).
+    """
+
+    def __init__(self, module: str, message: str, code: str = "ENOMODULE") -> None:
+        super().__init__(module, message, code)
+        self.module = module
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[1])
