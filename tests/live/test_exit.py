@@ -137,7 +137,7 @@ def test_signals_that_end_python_end_node(state: str, number: signal.Signals) ->
     }[state]
     if state in ("idle", "serving"):
         does += "\nsay(); time.sleep(60)"
-    # Under nohup, and in some CI, the tests themselves ignore SIGHUP, and their children inherit that.
+    # Under nohup, and in some CI, the tests ignore SIGHUP, and their children inherit that.
     heeds = f"import signal; signal.signal({int(number)}, signal.SIG_DFL)\n"
     script = heeds + ALIVE + f"def say(): print('ready', flush=True)\n{does}"
     program = subprocess.Popen(

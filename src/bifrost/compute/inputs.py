@@ -43,6 +43,11 @@ class Inputs(Iterable[Any]):
             raise TypeError("an array without axes is one value: give it in a list")
 
     @property
+    def source(self) -> Any:
+        """What yields them."""
+        return self._source
+
+    @property
     def length(self) -> int | None:
         """How many there are, or None if only pulling them all will tell."""
         return len(self._source) if isinstance(self._source, Sized) else None

@@ -1,0 +1,283 @@
+"""A Dask cluster as an engine (the extra ``dask``): chunks are Dask tasks.
+
+Each Dask worker has one pool of sandboxed Nodes, which a worker plugin puts there, on
+workers that join late as well. The work (function, arguments, modules) is a task that the
+chunks depend on, so Dask sends it to each worker once, and makes it again when all who
+had it are gone. What a slice says while it runs comes as Dask's logged events.
+
+A task whose worker is lost is Dask's to repeat. What the client must see to is the loss of
+the scheduler, which forgets every task: then chunks are `Lost`, and sent again to the
+scheduler that comes in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from typing import Any, Final
+
+import dask
+from distributed import Client, Future, WorkerPlugin, get_worker
+
+from ..errors import BifrostError
+from ..protocol import parcels
+from .engine import Chunk, Report, Work
+from .events import Broken, Capacity, EngineEvent, Lost, Said
+from .hosting import Answer, Host
+
+_PLUGIN: Final = "bifrost"
+#: Seconds between two looks at how many workers there are.
+_LOOK: Final = 0.5
+
+
+class DaskEngine:
+    """Runs chunks on a Dask cluster.
+
+    Args:
+        cluster: a `distributed.Client`, a cluster such as `LocalCluster`, the address of a
+            scheduler, or None for Dask's own default (what ``DASK_SCHEDULER_ADDRESS`` says, or a
+            new cluster on this machine).
+        options: what `distributed.Client` takes, such as ``security``.
+    """
+
+    def __init__(self, cluster: Any = None, **options: Any) -> None:
+        self._owns = not isinstance(cluster, Client)
+        if isinstance(cluster, Client):
+            self._client = cluster
+        else:
+            given = () if cluster is None else (cluster,)
+            self._client = Client(*given, **options)
+
+    @property
+    def client(self) -> Client:
+        """The client of the cluster."""
+        return self._client
+
+    @property
+    def name(self) -> str:
+        """For people: what it is and where."""
+        scheduler = self._client.scheduler
+        return f"Dask, {scheduler.address}" if scheduler is not None else "Dask, closed"
+
+    def open(self, work: Work, report: Report) -> _Crew:
+        """Begin to work for a job.
+
+        Raises:
+            BifrostError: the client has been closed.
+        """
+        if self._client.status not in ("running", "connecting"):
+            raise BifrostError(
+                f"the Dask client is {self._client.status}: call compute.use('dask', ...) anew"
+            )
+        return _Crew(self._client, work, report)
+
+    def close(self) -> None:
+        """Close the client, if it is the engine's own."""
+        if self._owns:
+            self._client.close()
+
+
+class _Crew:
+    def __init__(self, client: Client, work: Work, report: Report) -> None:
+        self._client = client
+        self._work = work
+        self._report = report
+        self._lock = threading.Lock()
+        self._futures: dict[int, Future[Any]] = {}
+        self._heard: dict[int, int] = {}  # by chunk: how much of what it said has been reported
+        self._carried: Future[Any] | None = None
+        self._is_closed = threading.Event()
+        self._name = _slug(parcels.unpack(work.public).get("name", ""))
+        self._topic = f"bifrost-{work.id}"
+        self._prepare()
+        client.subscribe_topic(self._topic, self._hear)
+        self._watcher = threading.Thread(target=self._watch, name="bifrost-dask", daemon=True)
+        self._watcher.start()
+
+    def _prepare(self) -> None:
+        """Put on the cluster what a job needs there; again after a scheduler was lost."""
+        self._client.register_plugin(_Pool(), name=_PLUGIN)
+        with self._quiet():
+            self._carried = self._client.submit(
+                _carry, self._work, key=f"bifrost-work-{self._work.id}", pure=False
+            )
+
+    @staticmethod
+    def _quiet() -> Any:
+        """Large inputs are in order: no more than a window of them is under way."""
+        return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+
+    def submit(self, chunk: Chunk) -> None:
+        data = [b"".join(parcel) for parcel in chunk.parcels]
+        number = chunk.number
+        try:
+            with self._quiet():
+                future = self._client.submit(
+                    _run,
+                    self._carried,
+                    self._topic,
+                    number,
+                    data,
+                    key=f"{self._name}-0{self._work.id}-{number}",
+                    pure=False,
+                )
+        except Exception as error:  # noqa: BLE001 - the connection is lost, or the client closed
+            self._report(Lost(number, str(error)))
+            return
+        with self._lock:
+            self._futures[number] = future
+            self._heard[number] = 0
+        future.add_done_callback(lambda future: self._done(number, future))
+
+    def _done(self, number: int, future: Future[Any]) -> None:
+        with self._lock:
+            if self._futures.get(number) is not future:
+                return  # cancelled, or reported as lost
+        try:
+            answer: Answer = future.result()
+        except Exception as error:  # noqa: BLE001 - the worker died too often, or the scheduler did
+            self._lose(number, str(error) or type(error).__name__)
+            return
+        with self._lock:
+            if self._futures.pop(number, None) is None:
+                return
+            heard = self._heard.pop(number, 0)
+        for event in answer:
+            if isinstance(event, Said):
+                heard -= 1
+                if heard >= 0:
+                    continue  # it came as a logged event already
+            self._report(event)
+
+    def _lose(self, number: int, reason: str) -> None:
+        with self._lock:
+            self._heard.pop(number, None)
+            if self._futures.pop(number, None) is None:
+                return
+        self._report(Lost(number, reason))
+
+    def _hear(self, event: Any) -> None:
+        """What a slice says while it runs."""
+        _, (number, at, position, what, details) = event
+        with self._lock:
+            if self._heard.get(number) != at:
+                return
+            self._heard[number] = at + 1
+        self._report(Said(number, position, what, tuple(details)))
+
+    def cancel(self, number: int) -> None:
+        with self._lock:
+            future = self._futures.pop(number, None)
+            self._heard.pop(number, None)
+        if future is not None:
+            with contextlib.suppress(Exception):
+                future.cancel()  # the worker looks whether its task is still wanted
+
+    def close(self) -> None:
+        if self._is_closed.is_set():
+            return
+        self._is_closed.set()
+        with self._lock:
+            futures, self._futures = list(self._futures.values()), {}
+        with contextlib.suppress(Exception):
+            self._client.cancel(futures)
+            self._client.unsubscribe_topic(self._topic)
+            if self._client.status == "running":
+                self._client.run(_forget, self._work.id, wait=False)
+        self._carried = None
+        if threading.current_thread() is not self._watcher:
+            self._watcher.join()
+
+    def _watch(self) -> None:
+        """Report how many workers there are, and that a scheduler is gone, or back."""
+        workers = -1
+        is_lost = False
+        while True:
+            threads = self._threads()
+            if threads is None:
+                if self._client.status == "closed":
+                    if not self._is_closed.is_set():
+                        self._report(Broken("EENGINE", "the Dask client was closed"))
+                    return
+                is_lost = True
+                for number in tuple(self._futures):
+                    self._lose(number, "the Dask scheduler is gone")
+                threads = 0
+            elif is_lost:
+                with contextlib.suppress(Exception):
+                    self._prepare()
+                    self._client.subscribe_topic(self._topic, self._hear)
+                    is_lost = False
+                if is_lost:
+                    threads = 0
+            limit = self._work.policy.concurrency
+            threads = threads if limit is None else min(threads, limit)
+            if threads != workers:
+                workers = threads
+                self._report(Capacity(workers))
+            if self._is_closed.wait(_LOOK):
+                return
+
+    def _threads(self) -> int | None:
+        """The threads of all workers: each works with a Node of its own. None: no scheduler."""
+        if self._client.status != "running":
+            return None
+        try:
+            return int(sum(self._client.nthreads().values()))
+        except Exception:  # noqa: BLE001 - the connection broke just now
+            return None
+
+
+def _slug(name: str) -> str:
+    """A job's name as Dask's dashboard groups its tasks by it."""
+    return re.sub(r"[^a-z]+", "_", name.lower()).strip("_") or "bifrost_job"
+
+
+# -- on Dask's workers
+
+
+class _Pool(WorkerPlugin):
+    """The sandboxed Nodes of one Dask worker."""
+
+    name = _PLUGIN
+    idempotent = True
+
+    def setup(self, worker: Any) -> None:
+        self.host = Host()
+
+    def teardown(self, worker: Any) -> None:
+        self.host.close()
+
+
+def _carry(work: Work) -> Work:
+    return work
+
+
+def _run(work: Work, topic: str, number: int, data: list[bytes]) -> list[EngineEvent]:
+    worker = get_worker()
+    host = _host_of(worker)
+    key = worker.get_current_task()
+    heard = 0
+
+    def is_wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state == "executing"
+
+    def say(said: Said) -> None:
+        nonlocal heard
+        worker.log_event(topic, (number, heard, said.position, said.what, list(said.details)))
+        heard += 1
+
+    return host.run(work, work.id, number, data, is_wanted, say)
+
+
+def _forget(job: str, dask_worker: Any) -> None:
+    if _PLUGIN in dask_worker.plugins:
+        _host_of(dask_worker).forget(job)
+
+
+def _host_of(worker: Any) -> Host:
+    plugin = worker.plugins[_PLUGIN]
+    assert isinstance(plugin, _Pool)
+    return plugin.host

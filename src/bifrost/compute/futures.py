@@ -1,0 +1,171 @@
+"""Any `concurrent.futures.Executor` as an engine: process pools, loky, MPI, clusters."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import threading
+from concurrent.futures import BrokenExecutor, Executor, Future
+from pathlib import Path
+from typing import Any
+
+from .engine import Chunk, Report, Work
+from .events import Broken, Capacity, Lost
+from .hosting import Answer, Host
+from .local import cores
+from .sandbox import require
+
+
+class ExecutorEngine:
+    """Runs chunks as calls of an executor, in workers that its processes start.
+
+    Args:
+        executor: it stays the caller's to shut down.
+        workers: how many calls it does at once; asked of it if left out.
+    """
+
+    def __init__(self, executor: Executor, workers: int | None = None) -> None:
+        self._executor = executor
+        self.workers = workers or getattr(executor, "_max_workers", None) or cores()
+
+    @property
+    def name(self) -> str:
+        """For people: what it is and where."""
+        return f"{type(self._executor).__name__}, {self.workers} workers"
+
+    def open(self, work: Work, report: Report) -> _Crew:
+        """Begin to work for a job.
+
+        Raises:
+            SandboxError: this platform cannot confine workers as the job's policy asks.
+        """
+        require(work.policy.sandbox)
+        crew = _Crew(self._executor, work, report)
+        report(Capacity(min(self.workers, work.policy.concurrency or self.workers)))
+        return crew
+
+    def close(self) -> None:
+        """Nothing: the executor is the caller's."""
+
+
+class _Crew:
+    def __init__(self, executor: Executor, work: Work, report: Report) -> None:
+        self._executor = executor
+        self._work = work
+        self._report = report
+        self._lock = threading.Lock()
+        self._futures: dict[int, Future[Any]] = {}
+        self._lease = _Lease()
+
+    def submit(self, chunk: Chunk) -> None:
+        self._submit(chunk.number, [b"".join(parcel) for parcel in chunk.parcels], None)
+
+    def _submit(self, number: int, parcels: list[bytes], work: Work | None) -> None:
+        try:
+            future = self._executor.submit(
+                _run, work, self._work.id, number, parcels, self._lease.path
+            )
+        except Exception as error:  # noqa: BLE001 - it has been shut down, or is broken
+            self._report(Broken("EENGINE", f"the executor takes no calls: {error}"))
+            return
+        with self._lock:
+            self._futures[number] = future
+        future.add_done_callback(lambda future: self._done(number, parcels, future))
+
+    def _done(self, number: int, parcels: list[bytes], future: Future[Any]) -> None:
+        with self._lock:
+            if self._futures.pop(number, None) is None or future.cancelled():
+                return
+        error = future.exception()
+        if isinstance(error, BrokenExecutor):
+            self._report(Broken("EENGINE", f"the executor is broken: {error}"))
+        elif error is not None:
+            self._report(Lost(number, str(error)))
+        elif (answer := future.result()) is None:  # that process sees the job for the first time
+            self._submit(number, parcels, self._work)
+        else:
+            for event in answer:
+                self._report(event)
+
+    def cancel(self, number: int) -> None:
+        with self._lock:
+            future = self._futures.pop(number, None)
+        if future is not None:
+            future.cancel()
+
+    def close(self) -> None:
+        with self._lock:
+            futures, self._futures = self._futures, {}
+        for future in futures.values():
+            future.cancel()
+        self._lease.end()
+        _forget(self._work.id)
+
+
+class _Lease:
+    """Says to processes of this machine that a job is still wanted.
+
+    A file that its owner has locked: the lock ends with the owner, however that ends.
+    """
+
+    def __init__(self) -> None:
+        self._fd, name = tempfile.mkstemp(prefix="bifrost-job-")
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self.path = name
+
+    def end(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            Path(self.path).unlink(missing_ok=True)
+            os.close(fd)
+
+
+# -- in the executor's processes
+
+_host: Host | None = None
+_host_pid = 0
+_host_lock = threading.Lock()
+
+
+def _here() -> Host:
+    global _host, _host_pid
+    with _host_lock:
+        if _host is None or _host_pid != os.getpid():
+            _host, _host_pid = Host(), os.getpid()
+        return _host
+
+
+def _forget(job: str) -> None:
+    if _host is not None and _host_pid == os.getpid():
+        _host.forget(job)
+
+
+def _run(
+    work: Work | None, job: str, number: int, parcels: list[bytes], lease: str
+) -> Answer | None:
+    """Do a chunk; None if the work is needed for that."""
+    host = _here()
+    if work is None and not host.knows(job):
+        return None
+    is_here = Path(lease).exists()
+    answer = host.run(work, job, number, parcels, lambda: not is_here or _is_held(lease))
+    if is_here and not _is_held(lease):
+        host.forget(job)
+    return answer
+
+
+def _is_held(lease: str) -> bool:
+    try:
+        fd = os.open(lease, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        Path(lease).unlink()  # its owner was killed
+        return False
+    finally:
+        os.close(fd)

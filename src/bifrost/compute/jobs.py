@@ -1,0 +1,507 @@
+"""A job, as Python programs see it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeVar
+
+from ..errors import BifrostError, JobError, JSError, RunTimeout, ShareError, SliceError
+from ..protocol import parcels
+from ..runtime.interrupts import CtrlC
+from .driver import Driver
+from .engine import Engine, new_id
+from .events import Tell
+from .inputs import Inputs
+from .journal import Journal
+from .listeners import (
+    ConsoleMessage,
+    Listeners,
+    SliceFailure,
+    SliceProgress,
+    SliceResult,
+    Status,
+    WorkEvent,
+)
+from .policy import Policy
+from .progress import ProgressBar, is_watched
+from .results import Results
+from .work import make_work, source_of
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+#: Seconds after which inputs that come slowly are sent, though more were wanted.
+_PATIENCE: Final = 0.05
+#: What these errors were is not for JavaScript to say.
+_OF_WORKERS: Final = frozenset({"EDIED", "EMEMORY", "ESLICETOOSLOW", "ENOPROGRESS", "EPROTOCOL"})
+
+
+@dataclass
+class Public:
+    """What everybody may know of a job; work functions see it as `work.job.public`."""
+
+    name: str = "Bifrost job"
+    description: str = ""
+    link: str = ""
+
+
+class Job:
+    """A JavaScript function and the inputs it is to be called with, on many workers.
+
+    Made by :func:`bifrost.compute.for_`. :meth:`exec` runs it and returns the results in
+    order; iterating over the job gives them one by one, while the others are computed.
+    Inputs are pulled only as they are needed, and with `collate_results = False` results
+    are forgotten once they have been handed out, so that a job may be endless.
+
+    Attributes:
+        id: 22 letters and digits.
+        public: a name, a description and a link, for people.
+        policy: the job's rules, until it is started.
+        collate_results: whether `results` keeps what came.
+    """
+
+    def __init__(
+        self, inputs: Any, work: Any, arguments: Sequence[Any], engine: Engine, policy: Policy
+    ) -> None:
+        self.id: Final = new_id()
+        self.public = Public()
+        self.policy = policy
+        self.collate_results = True
+        self._source = source_of(work)
+        self._arguments = list(arguments)
+        self._inputs = Inputs(inputs)
+        self._engine = engine
+        self._requires: list[str] = []
+        self._listeners = Listeners()
+        self._told: deque[Tell] = deque()
+        self._values: dict[int, Any] = {}
+        self._errors: dict[int, BifrostError] = {}
+        self._driver: Driver | None = None
+        self._iterator: Iterator[Any] | None = None
+        self._index = 0
+        self._cancelled: tuple[str, str] | None = None
+        self._bar: ProgressBar | None = None
+        self._workers = 0
+        self._is_running = False
+
+    # -- before it starts
+
+    def requires(self, *names: str | Sequence[str]) -> Job:
+        """Name the modules that the work function may `require`; may be called repeatedly.
+
+        Args:
+            names: published modules such as ``"aistensorflow/tfjs"``, and npm packages such as
+                ``"npm:lodash"``, which are bundled here and sent to the workers.
+        """
+        if self._driver is not None:
+            raise RuntimeError("the job has been started: name its modules before")
+        for name in names:
+            self._requires.extend([name] if isinstance(name, str) else name)
+        return self
+
+    def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
+        """Have a function called at each event of a kind; also a decorator, ``@job.on("result")``.
+
+        It is called where the job is run: in the thread that waits in `exec` or iterates, or
+        in the event loop. What it raises stops the job, which :meth:`resume` continues.
+
+        Args:
+            event: ``accepted`` and ``complete`` (called without arguments), ``status``
+                (:class:`Status`), ``result`` (:class:`SliceResult`), ``error``
+                (:class:`SliceFailure`), ``console`` (:class:`ConsoleMessage`; without a listener
+                it is printed), ``work`` (:class:`WorkEvent`), ``progress``
+                (:class:`SliceProgress`), ``duplicate`` (an index), ``workers`` (their number),
+                ``readystatechange`` (the state), ``cancel`` (code, reason). In any case.
+
+        Raises:
+            ValueError: there is no such event; the error lists those there are.
+        """
+        if function is None:
+
+            def listen(function: _F) -> _F:
+                self._listeners.add(event, function)
+                return function
+
+            return listen
+        self._listeners.add(event, function)
+        return self
+
+    def off(self, event: str, function: Callable[..., Any]) -> Job:
+        """Have a function called no more."""
+        self._listeners.remove(event, function)
+        return self
+
+    # -- what it has come to
+
+    @property
+    def results(self) -> Results:
+        """The results that have come so far; they stay when the job fails or is cancelled."""
+        total = self._inputs.length
+        if total is None and self._driver is not None:
+            total = self._driver.state.total
+        return Results(self._values, total)
+
+    @property
+    def errors(self) -> dict[int, BifrostError]:
+        """The error of each slice that failed for good, by the index of its input."""
+        return dict(self._errors)
+
+    @property
+    def status(self) -> Status:
+        """How far the job is."""
+        if self._driver is None:
+            return Status(self._inputs.length or 0, 0, 0, "new")
+        state = self._driver.state
+        total = state.total if state.total is not None else self._index
+        return Status(total, state.distributed, state.computed, state.state)
+
+    def __repr__(self) -> str:
+        status = self.status
+        return f"<Job {self.id} {status.state}: {status.computed} of {status.total} slices>"
+
+    # -- running
+
+    def exec(
+        self,
+        offer: Any = None,
+        keystore: Any = None,
+        *,
+        timeout: float | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        progress: bool | None = None,
+    ) -> Any:
+        """Run the job and return its results, in the order of the inputs.
+
+        In a coroutine (also: in a notebook cell that awaits) write ``await job.exec()``; the
+        event loop goes on meanwhile. Elsewhere it blocks. Ctrl-C and `timeout` stop the
+        workers; what came stays in `results`, and :meth:`resume` goes on.
+
+        Args:
+            offer, keystore: accepted as DCP has them, and without a meaning here.
+            timeout: seconds to wait; None is as long as it takes.
+            journal: a file that results are kept in. With the same journal, a Python that
+                starts again computes only what is not in it.
+            progress: whether to show a bar; by default where there is somebody to see it.
+
+        Raises:
+            JobError: slices failed, or the job was cancelled. It has the results that came,
+                the errors by index, and the first of them as its cause.
+            RunTimeout: the time was up.
+            ShareError: an input or argument cannot be sent; the path begins with its index.
+            JournalError: the journal is another job's.
+            SandboxError: this platform cannot confine the workers as the policy asks.
+        """
+        self._start(journal)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        caller = sys._getframe(1).f_code.co_flags
+        if caller & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) and _has_loop():
+            return self._exec_async(deadline, progress)
+        for _ in self._run(deadline, progress):
+            pass
+        return self._outcome()
+
+    def resume(self, *, timeout: float | None = None, progress: bool | None = None) -> Any:
+        """Go on with a job that was interrupted, or ran out of time; like `exec`."""
+        if self._driver is None or self._driver.state.state != "suspended":
+            raise RuntimeError(f"the job is {self.status.state}, not suspended")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        caller = sys._getframe(1).f_code.co_flags
+        if caller & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) and _has_loop():
+            return self._exec_async(deadline, progress)
+        for _ in self._run(deadline, progress):
+            pass
+        return self._outcome()
+
+    def cancel(self, reason: str = "") -> None:
+        """End the job, from any thread; who waits for it gets a `JobError`. Results stay."""
+        if self._driver is None:
+            self._start(None)
+        assert self._driver is not None
+        self._driver.cancel(reason or "job.cancel() was called")
+        if not self._is_running:
+            self._driver.advance()
+            self._take_told()
+
+    def as_completed(self, *, progress: bool | None = False) -> Iterator[tuple[int, Any]]:
+        """Run the job and hand out (index, result) as the results come.
+
+        Leaving the loop stops the workers; a new one goes on. Slices that failed are left
+        out, and at the end raise `JobError`, as the policy says.
+        """
+        self._start(None)
+        yield from self._run(None, progress)
+        self._outcome()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Run the job and hand out the results in the order of the inputs."""
+        early: dict[int, Any] = {}
+        following = 0
+        for index, value in self.as_completed():
+            early[index] = value
+            while following in early or following in self._errors:
+                if following in early:
+                    yield early.pop(following)
+                following += 1
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, Any]]:
+        """Like `as_completed`, in an event loop."""
+        self._start(None)
+        async for item in self._run_async(None, False):
+            yield item
+        self._outcome()
+
+    # -- how it is run
+
+    def _start(self, journal: str | os.PathLike[str] | None) -> None:
+        """Make the driver, the first time."""
+        if self._driver is not None:
+            if self._driver.state.state == "suspended" and journal is None:
+                return
+            raise RuntimeError(
+                f"the job is {self.status.state}: a job runs once; make another with compute.for_"
+            )
+        work = make_work(
+            self.id, self._source, self._arguments, self._requires, asdict(self.public), self.policy
+        )
+        kept = None if journal is None else Journal(journal, work)
+        if kept is not None:
+            for index, parcel in kept.results():
+                self._keep(index, 0.0, parcel)
+        self._driver = Driver(work, self._engine, self._told.extend, self._inputs.length, kept)
+
+    def _run(self, deadline: float | None, progress: bool | None) -> Iterator[tuple[int, Any]]:
+        """Run the job in this thread, handing out what comes."""
+        driver = self._enter(progress)
+        try:
+            driver.begin()
+            while True:
+                yield from self._take_told()
+                if driver.state.is_over:
+                    return
+                wait = _left(deadline)
+                if driver.wanted:
+                    self._feed(driver.wanted)
+                    wait = 0.0
+                with CtrlC(driver.poke, driver.poke) as ctrl_c:
+                    ctrl_c.direct = False
+                    driver.advance(wait)
+                if ctrl_c.error is not None:
+                    raise ctrl_c.error
+                self._check(deadline)
+        finally:
+            self._leave()
+
+    async def _run_async(
+        self, deadline: float | None, progress: bool | None
+    ) -> AsyncIterator[tuple[int, Any]]:
+        """The same in an event loop, which goes on meanwhile."""
+        driver = self._enter(progress)
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        driver.wake = lambda: _call_soon(loop, news.set)
+        if isinstance(self._inputs.source, AsyncIterable) and self._iterator is None:
+            self._iterator = iter(Inputs(self._inputs.source, loop))
+        try:
+            driver.begin()
+            while True:
+                for item in self._take_told():
+                    yield item
+                if driver.state.is_over:
+                    return
+                if driver.wanted:
+                    if isinstance(self._inputs.source, AsyncIterable):
+                        await asyncio.to_thread(self._feed, driver.wanted)
+                    else:
+                        self._feed(driver.wanted)
+                        await asyncio.sleep(0)
+                else:
+                    try:
+                        await asyncio.wait_for(news.wait(), _left(deadline))
+                    except asyncio.TimeoutError:
+                        pass
+                news.clear()
+                driver.advance()
+                self._check(deadline)
+        finally:
+            driver.wake = None
+            self._leave()
+
+    def _enter(self, progress: bool | None) -> Driver:
+        assert self._driver is not None
+        if self._is_running:
+            raise RuntimeError("the job is running already")
+        self._is_running = True
+        if progress or (progress is None and is_watched()):
+            self._bar = ProgressBar(self.public.name)
+        return self._driver
+
+    def _leave(self) -> None:
+        """Nobody waits any more: if the job is not over, stop its workers."""
+        assert self._driver is not None
+        self._is_running = False
+        try:
+            if self._driver.state.state == "running":
+                self._driver.suspend()
+        finally:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+
+    def _check(self, deadline: float | None) -> None:
+        assert self._driver is not None
+        if deadline is not None and time.monotonic() > deadline and not self._driver.state.is_over:
+            status = self.status
+            raise RunTimeout(
+                f"{status.computed} of {status.total} slices were done when the time was up;"
+                " job.resume() goes on"
+            )
+
+    async def _exec_async(self, deadline: float | None, progress: bool | None) -> Results:
+        async for _ in self._run_async(deadline, progress):
+            pass
+        return self._outcome()
+
+    def _feed(self, count: int) -> None:
+        """Pull up to `count` inputs, fewer if they come slowly."""
+        assert self._driver is not None
+        if self._iterator is None:
+            self._iterator = iter(self._inputs)
+        pulled: list[parcels.Parcel] = []
+        exhausted = False
+        until = time.monotonic() + _PATIENCE
+        try:
+            while len(pulled) < count:
+                try:
+                    value = next(self._iterator)
+                except StopIteration:
+                    exhausted = True
+                    break
+                try:
+                    pulled.append(parcels.pack(value))
+                except ShareError as error:
+                    path = f"$[{self._index + len(pulled)}]{error.path[1:]}"
+                    raise ShareError(path, error.kind, error.advice) from None
+                if time.monotonic() > until:
+                    break
+        except BaseException as error:
+            # The inputs are at fault, and cannot be gone on with.
+            self._driver.cancel(f"its inputs raised {error!r}")
+            self._driver.advance()
+            raise
+        self._index += len(pulled)
+        self._driver.feed(pulled, exhausted)
+
+    # -- what happens
+
+    def _take_told(self) -> Iterator[tuple[int, Any]]:
+        """Tell listeners what happened; hand out the results."""
+        while self._told:
+            told = self._told.popleft()
+            if told.name == "result":
+                index, seconds, parcel = told.details
+                if self._keep(index, seconds, parcel):
+                    yield index, self._last
+            else:
+                self._tell(told)
+
+    _last: Any = None
+
+    def _keep(self, index: int, seconds: float, parcel: bytes) -> bool:
+        try:
+            value = self._last = parcels.unpack(bytearray(parcel))
+        except BifrostError as error:  # Python has no such value: a Map with an object as key, say
+            self._errors[index] = error
+            self._listeners.call("error", SliceFailure(index, error))
+            return False
+        if self.collate_results:
+            self._values[index] = value
+        self._listeners.call("result", SliceResult(index, value, seconds))
+        return True
+
+    def _tell(self, told: Tell) -> None:
+        name, details = told.name, told.details
+        call = self._listeners.call
+        if name == "status":
+            status = Status(*details)
+            if self._bar is not None:
+                total = None if self._driver is None else self._driver.state.total
+                self._bar.status(total, status.computed)
+            call("status", status)
+        elif name == "failed":
+            index, parts = details
+            self._errors[index] = error_of(parts)
+            if self._bar is not None:
+                self._bar.note(failed=len(self._errors))
+            if self.policy.on_error == "collect" and self.collate_results:
+                self._values[index] = self._errors[index]
+        elif name == "error":
+            call("error", SliceFailure(details[0], error_of(details[1])))
+        elif name == "console":
+            if self._listeners.has("console"):
+                call("console", ConsoleMessage(*details))
+            else:
+                print(details[2], file=sys.stderr if details[1] in ("warn", "error") else None)
+        elif name == "work":
+            call("work", WorkEvent(details[0], details[1], parcels.unpack(bytearray(details[2]))))
+        elif name == "progress":
+            call("progress", SliceProgress(*details))
+        else:
+            if name == "workers" and self._bar is not None:
+                self._bar.note(workers=details[0])
+            elif name == "cancel":
+                self._cancelled = details
+            call(name, *details)
+
+    def _outcome(self) -> Results:
+        """The results, or the error that there are not all of them."""
+        if self._cancelled is not None:
+            code, reason = self._cancelled
+            raise JobError(code, reason, dict(self._errors), self.results) from self._first()
+        if self._errors and self.policy.on_error != "collect":
+            index, error = min(self._errors.items())
+            raise JobError(
+                "ETOOMANYERRORS",
+                f"{len(self._errors)} of {self.status.total} slices failed; the first is"
+                f" number {index}: {error}",
+                dict(self._errors),
+                self.results,
+            ) from error
+        return self.results
+
+    def _first(self) -> BifrostError | None:
+        return min(self._errors.items())[1] if self._errors else None
+
+
+def error_of(parts: dict[str, Any]) -> BifrostError:
+    """The exception that stands for a slice's error."""
+    name, message, code = parts["name"], parts["message"], parts.get("code")
+    if code in _OF_WORKERS:
+        return SliceError(code, message)
+    properties = dict(parts.get("properties") or {})
+    if code is not None:
+        properties.setdefault("code", code)
+    return JSError(name, message, parts.get("stack", ""), properties)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+    try:
+        loop.call_soon_threadsafe(function)
+    except RuntimeError:
+        pass  # the loop has been closed: nobody waits

@@ -1,0 +1,252 @@
+"""The engine of this machine: a pool of sandboxed Nodes, one for each core.
+
+A seat is a thread that owns one Node at a time: it starts it, talks to it and buries it.
+(On Linux a Node ends with the thread that started it, whatever happens to Python.) A Node
+works for one job and is never given to another. Seats that have no job keep a blank Node
+ready, so that the next job begins at once, and give it up after a while.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import Final
+
+from ..errors import BifrostError
+from .engine import Chunk, Report, Work
+from .events import Broken, Capacity, Died, Returned, Said, Threw
+from .sandbox import require
+from .worker import Observed, Worker, WorkerDied
+
+#: Seconds after which a seat without a job gives up its Node, and itself.
+IDLE_SECONDS: Final = 60.0
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+class LocalEngine:
+    """Sandboxed Nodes on this machine.
+
+    Args:
+        workers: how many; one for each core if left out.
+        idle_seconds: how long a worker is kept ready when there is nothing to do.
+    """
+
+    def __init__(self, workers: int | None = None, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self.workers = cores() if workers is None else workers
+        if self.workers < 1:
+            raise ValueError(f"workers={workers!r}: at least one is needed")
+        self._idle_seconds = idle_seconds
+        self._changed = threading.Condition()
+        self._crews: list[_Crew] = []
+        self._seats: set[_Seat] = set()
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"LocalEngine({self.workers})"
+
+    @property
+    def name(self) -> str:
+        """For people: what it is and where."""
+        return f"this machine, {self.workers} worker{'s' if self.workers > 1 else ''}"
+
+    def open(self, work: Work, report: Report) -> _Crew:
+        """Begin to work for a job.
+
+        Raises:
+            SandboxError: this platform cannot confine workers as the job's policy asks.
+        """
+        require(work.policy.sandbox)
+        if os.getpid() != self._pid:  # after a fork neither the threads nor their Nodes are ours
+            self.__init__(self.workers, idle_seconds=self._idle_seconds)  # type: ignore[misc]
+        crew = _Crew(self, work, report)
+        with self._changed:
+            self._crews.append(crew)
+        report(Capacity(crew.limit))
+        return crew
+
+    def close(self) -> None:
+        """End all workers, and wait until they are gone. A later job starts new ones."""
+        with self._changed:
+            crews, seats = list(self._crews), list(self._seats)
+            for seat in seats:
+                seat.is_dismissed = True
+            self._changed.notify_all()
+        for crew in crews:
+            crew.close()
+        for seat in seats:
+            seat.join()
+
+    # -- for crews and seats, with the lock held
+
+    def _call_seats(self) -> None:
+        """There is a chunk to do: wake those who can do it, or have one more."""
+        self._changed.notify_all()
+        waiting = sum(len(crew.waiting) for crew in self._crews)
+        idle = sum(1 for seat in self._seats if seat.is_idle)
+        while waiting > idle and len(self._seats) < self.workers:
+            seat = _Seat(self)
+            self._seats.add(seat)
+            seat.start()
+            idle += 1
+
+    def _next_for(self, seat: _Seat) -> tuple[_Crew, Chunk] | None:
+        """The chunk that a seat should do next: of the job that has the fewest seats."""
+        open_to = [crew for crew in self._crews if crew.waiting and len(crew.running) < crew.limit]
+        if not open_to:
+            return None
+        crew = min(open_to, key=lambda crew: (len(crew.running), crew is not seat.crew))
+        return crew, crew.waiting.popleft()
+
+
+class _Crew:
+    def __init__(self, engine: LocalEngine, work: Work, report: Report) -> None:
+        self.work = work
+        self.report = report
+        self.limit = min(engine.workers, work.policy.concurrency or engine.workers)
+        self.waiting: deque[Chunk] = deque()
+        self.running: dict[int, _Seat] = {}
+        self.is_closed = False
+        self._engine = engine
+
+    def submit(self, chunk: Chunk) -> None:
+        with self._engine._changed:
+            self.waiting.append(chunk)
+            self._engine._call_seats()
+
+    def cancel(self, number: int) -> None:
+        with self._engine._changed:
+            self.waiting = deque(chunk for chunk in self.waiting if chunk.number != number)
+            seat = self.running.get(number)
+        if seat is not None:
+            seat.interrupt(self, number)
+
+    def close(self) -> None:
+        with self._engine._changed:
+            if self.is_closed:
+                return
+            self.is_closed = True
+            self.waiting.clear()
+            self._engine._crews.remove(self)
+            seats = [seat for seat in self._engine._seats if seat.crew is self]
+            self._engine._changed.notify_all()
+        for seat in seats:
+            seat.interrupt(self)
+
+
+class _Seat(threading.Thread):
+    """Owns a Node."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        super().__init__(name="bifrost-seat", daemon=True)
+        self.is_idle = True
+        self.is_dismissed = False
+        #: Whom the Node works for; None while it is blank.
+        self.crew: _Crew | None = None
+        self._engine = engine
+        self._chunk = -1
+        self._worker: Worker | None = None
+
+    def run(self) -> None:
+        engine = self._engine
+        try:
+            while (task := self._wait()) is not None:
+                self._do(*task)
+                with engine._changed:
+                    task[0].running.pop(task[1].number, None)
+                    self._chunk = -1
+                    engine._changed.notify_all()
+        finally:
+            with engine._changed:
+                engine._seats.discard(self)
+            self._drop()
+
+    def interrupt(self, crew: _Crew, number: int | None = None) -> None:
+        """End what runs, if it is this: a chunk of a crew, or anything of it."""
+        with self._engine._changed:
+            if self.crew is crew and number in (None, self._chunk) and self._worker is not None:
+                self._worker.interrupt()
+
+    def _wait(self) -> tuple[_Crew, Chunk] | None:
+        """The next chunk to do; None if this seat is not needed any more."""
+        engine = self._engine
+        while True:
+            with engine._changed:
+                if self.is_dismissed:
+                    return None
+                task = engine._next_for(self)
+                if task is not None:
+                    self.is_idle = False
+                    task[0].running[task[1].number] = self
+                    return task
+                self.is_idle = True
+                over = self.crew is not None and self.crew.is_closed
+                if not over and not engine._changed.wait(engine._idle_seconds):
+                    return None
+            if over:
+                policy = self.crew.work.policy if self.crew is not None else None
+                self._drop()
+                if policy is not None:
+                    self._prepare(policy.sandbox, policy.memory)
+
+    def _prepare(self, level: str, memory: int | str | None) -> None:
+        """Have a blank Node ready for the next job, which will probably be like the last one."""
+        try:
+            self._worker = Worker(level, memory)
+        except (BifrostError, OSError):
+            self._worker = None  # the next job will be told
+
+    def _drop(self) -> None:
+        with self._engine._changed:
+            worker, self._worker, self.crew = self._worker, None, None
+        if worker is not None:
+            worker.close()
+
+    def _do(self, crew: _Crew, chunk: Chunk) -> None:
+        number = chunk.number
+        policy = crew.work.policy
+        if self._worker is not None and (
+            self.crew not in (None, crew) or not self._worker.fits(policy.sandbox, policy.memory)
+        ):
+            self._drop()
+        try:
+            if self._worker is None:
+                self._worker = Worker(policy.sandbox, policy.memory)
+            if self.crew is None:
+                with self._engine._changed:
+                    self.crew = crew
+                    self._chunk = number
+                self._worker.assign(crew.work)
+            with self._engine._changed:
+                self._chunk = number
+                is_wanted = not crew.is_closed
+            if is_wanted:
+                self._worker.run(chunk.parcels, _reporter(crew.report, number))
+        except WorkerDied as death:
+            self._drop()
+            if death.position is None:
+                crew.report(Broken("EENGINE", f"a worker could not be started: {death.reason}"))
+            elif death.code != "ECANCELLED":
+                crew.report(Died(number, death.position, death.code, death.reason))
+        except (BifrostError, OSError) as error:
+            self._drop()
+            crew.report(Broken("EENGINE", f"a worker could not be started: {error}"))
+
+
+def _reporter(report: Report, chunk: int) -> Observed:
+    def observe(position: int, what: str, *details: object) -> None:
+        if what == "result":
+            report(Returned(chunk, position, *details))  # type: ignore[arg-type]
+        elif what == "error":
+            report(Threw(chunk, position, *details))  # type: ignore[arg-type]
+        else:
+            report(Said(chunk, position, what, details))
+
+    return observe

@@ -1,0 +1,62 @@
+"""What workers are told: the work function's source and what goes with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..protocol import parcels
+from ..runtime.proxy import JSFunction
+from .engine import Work
+from .modules import resolve
+from .policy import Policy
+
+_NATIVE = re.compile(r"\{\s*\[native code\]\s*\}\s*$")
+
+
+def source_of(work: Any) -> str:
+    """The JavaScript of a work function: a text that evaluates to one, or a function of Node's.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(work, JSFunction):
+        work = str(work.toString())
+        if _NATIVE.search(work):
+            raise TypeError(
+                "a bound or built-in JavaScript function has no source to send:"
+                " wrap it in one that has, `(x) => f(x)`"
+            )
+    if not isinstance(work, str):
+        raise TypeError(
+            f"a work function is JavaScript: its source as text, such as 'x => x * x', or a"
+            f" function of Node's; not {type(work).__name__}"
+        )
+    if not work.strip():
+        raise TypeError("the work function is an empty text")
+    return work
+
+
+def make_work(
+    ident: str,
+    source: str,
+    arguments: Sequence[Any],
+    requires: Sequence[str],
+    public: Mapping[str, Any],
+    policy: Policy,
+) -> Work:
+    """Put together what workers are told of a job.
+
+    Raises:
+        ShareError: an argument is no plain value.
+        ModuleError: a required module is not published, or no such package exists.
+    """
+    return Work(
+        ident,
+        source,
+        b"".join(parcels.pack(list(arguments))),
+        resolve(requires),
+        b"".join(parcels.pack(dict(public))),
+        policy,
+    )
