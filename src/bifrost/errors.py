@@ -22,6 +22,7 @@ __all__ = [
     "NpmError",
     "ProtocolError",
     "RunTimeout",
+    "SandboxError",
     "ShareError",
     "SliceError",
 ]
@@ -272,6 +273,21 @@ class JobError(BifrostError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class SandboxError(BifrostError):
+    """Workers cannot be confined as a compute job asks for.
+
+    Attributes:
+        missing: the layers that this system lacks, and why.
+    """
+
+    def __init__(self, message: str, missing: dict[str, str]) -> None:
+        super().__init__(message, missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class SliceError(BifrostError):

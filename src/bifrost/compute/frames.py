@@ -1,0 +1,146 @@
+"""The frames between Python and a sandboxed Node.js (docs/sandbox.md), and what they mean.
+
+What comes from there is from code that nobody vouches for: it is taken for bytes, never for
+objects of ours, and whatever is not as it has to be is a `ProtocolError`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, Final
+
+import ormsgpack
+
+from ..errors import ProtocolError
+
+_HEADER: Final = struct.Struct("<IBI")
+_DOUBLE: Final = struct.Struct("<d")
+#: Of a console message or an error; a result may be as long as a frame can be.
+_MOST_TEXT: Final = 1 << 22
+_MOST: Final = 1 << 30
+
+
+class Type(IntEnum):
+    """What a frame is. `js/sandbox/channel.js` has the same names and numbers."""
+
+    JOB = 1
+    SLICE = 2
+    READY = 16
+    STARTED = 17
+    RESULT = 18
+    ERROR = 19
+    CONSOLE = 20
+    EMIT = 21
+    PROGRESS = 22
+
+
+def frame(kind: Type, ident: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Return a frame in pieces: its header, and the body's."""
+    length = sum(len(piece) for piece in pieces)
+    if length > _MOST:
+        raise ProtocolError(f"a message of {length:,} bytes exceeds the limit of {_MOST:,}")
+    return [_HEADER.pack(length, kind, ident), *pieces]
+
+
+class Reader:
+    """Turns the stream from a worker into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._start = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._start:
+            del self._buffer[: self._start]
+            self._start = 0
+        self._buffer += data
+
+    def frames(self) -> Iterator[tuple[Type, int, bytes]]:
+        """Yield the frames that have come whole.
+
+        Raises:
+            ProtocolError: what came is no frame.
+        """
+        while len(self._buffer) - self._start >= _HEADER.size:
+            length, kind, ident = _HEADER.unpack_from(self._buffer, self._start)
+            if kind not in _FROM_NODE:
+                raise ProtocolError(f"a frame of type {kind}")
+            if length > (_MOST if kind in (Type.RESULT, Type.EMIT) else _MOST_TEXT):
+                raise ProtocolError(f"a frame of {length:,} bytes")
+            end = self._start + _HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            with memoryview(self._buffer) as view:
+                body = bytes(view[self._start + _HEADER.size : end])
+            self._start = end
+            yield Type(kind), ident, body
+
+
+_FROM_NODE: Final = frozenset(kind for kind in Type if kind >= Type.READY)
+
+
+def parse(kind: Type, body: bytes) -> tuple[str, tuple[Any, ...]]:
+    """Return what a frame says, and the details of that.
+
+    ``started`` (); ``result`` (seconds, parcel); ``error`` (a dict with the texts ``name``,
+    ``message``, ``stack`` and ``code``, and where there are such ``retries``, a number, and
+    ``properties``, a parcel); ``console`` (level, message); ``work`` (name, parcel);
+    ``progress`` (fraction).
+
+    Raises:
+        ProtocolError: the body is not as docs/sandbox.md has it.
+    """
+    try:
+        if kind is Type.STARTED and not body:
+            return "started", ()
+        if kind is Type.RESULT:
+            (milliseconds,) = _DOUBLE.unpack_from(body)
+            return "result", (_within(milliseconds / 1e3, 1e9), body[_DOUBLE.size :])
+        if kind is Type.ERROR:
+            return "error", (_error(ormsgpack.unpackb(body)),)
+        if kind is Type.PROGRESS:
+            return "progress", (_within(_DOUBLE.unpack(body)[0], 1.0),)
+        if kind in (Type.CONSOLE, Type.EMIT):
+            name, item = ormsgpack.unpackb(body)
+            if type(name) is str and type(item) is (str if kind is Type.CONSOLE else bytes):
+                return ("console" if kind is Type.CONSOLE else "work"), (name, item)
+    except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
+        raise ProtocolError(f"a {kind.name} frame that cannot be read: {error}") from None
+    raise ProtocolError(f"a {kind.name} frame with something else in it")
+
+
+def facts(body: bytes) -> dict[str, Any]:
+    """Return what a READY frame says.
+
+    Raises:
+        ProtocolError: it says nothing.
+    """
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise ProtocolError("a READY frame that cannot be read")
+    return told
+
+
+def _within(number: float, most: float) -> float:
+    if not 0 <= number <= most:
+        raise ValueError(f"{number!r} is not in 0..{most:g}")
+    return number
+
+
+def _error(told: Any) -> dict[str, Any]:
+    error = {name: told[name] for name in ("name", "message", "stack", "code")}
+    if not all(type(text) is str for text in error.values()):
+        raise ValueError("its parts are no text")
+    retries, properties = told.get("retries"), told.get("properties")
+    if type(retries) in (int, float) and retries >= 0:
+        error["retries"] = int(min(retries, 1000))
+    if type(properties) is bytes:
+        error["properties"] = properties
+    return error

@@ -1,0 +1,324 @@
+"""Starts a Node.js that has been shut in, as far as this system can; and says how far that is.
+
+Every layer is tried in a child before it is relied on, once in a process. What the layers are, and
+what they do not give, is docs/sandbox.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import SandboxError
+from ..runtime.binaries import NodeBinary, find_node
+from . import seccomp
+from .policy import Level
+
+__all__ = ["LAYERS", "Child", "Survey", "default_memory", "require", "spawn", "survey"]
+
+#: What shuts a worker in, by name, from the inside out.
+LAYERS: Final = {
+    "realm": "a V8 context of its own with DCP's list of globals; the realm around it is disarmed",
+    "permissions": "Node.js's permission model: no files, processes, threads, add-ons, inspector",
+    "surroundings": "empty environment, no other descriptor, a neutral working folder",
+    "user": "not root: uid and gid 65534 where Python is root",
+    "limits": "rlimits on memory, descriptors, written files and core dumps",
+    "landlock": "the kernel shows it no file but Node.js, its libraries and Bifrost's JavaScript",
+    "seccomp": "the kernel refuses sockets, processes, signals and some 140 further system calls",
+    "parent": "the kernel ends it with the thread that started it",
+}
+#: Those that need Linux.
+_LINUX: Final = ("landlock", "seccomp", "parent")
+#: What also trusted code is given: none of it keeps it from anything.
+_TRUSTED: Final = ("realm", "parent")
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_CONFINE: Final = str(Path(__file__).resolve().parent / "confine.py")
+_JS: Final = _PACKAGE / "js"
+_MAIN: Final = _JS / "sandbox" / "main.js"
+_NOBODY: Final = 65534
+_MEBIBYTE: Final = 1 << 20
+#: What a worker may need beyond a Node.js that does nothing and its job's memory.
+_MARGIN: Final = 64 * _MEBIBYTE
+_PROBE_SECONDS: Final = 30.0
+
+_ENVIRONMENT: Final = {"OPENSSL_CONF": "/dev/null", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+_LIMITS: Final = {"CORE": 0, "FSIZE": 0, "NOFILE": 128, "MEMLOCK": 0, "MSGQUEUE": 0}
+#: Where those that exist in this version are given: what a worker has no use for.
+_WANTED_FLAGS: Final = (
+    "--permission",
+    "--experimental-permission",
+    "--no-experimental-sqlite",
+    "--no-experimental-websocket",
+    "--no-experimental-repl-await",
+    "--no-network-family-autoselection",
+)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What this system, with this Node.js, can do to shut a worker in.
+
+    Attributes:
+        node: the Node.js that was tried.
+        missing: the layers of `LAYERS` that cannot be had, and why.
+        flags: options for Node.js.
+        libraries: the files that the executable is loaded with.
+        baseline: writable memory that it reserves to begin with, in bytes.
+    """
+
+    node: NodeBinary
+    missing: dict[str, str]
+    flags: tuple[str, ...]
+    libraries: tuple[str, ...]
+    baseline: int
+
+
+@dataclass(frozen=True)
+class Child:
+    """A Node.js that was started, and our ends of its pipes: requests, replies, output."""
+
+    process: subprocess.Popen[bytes]
+    requests: int
+    replies: int
+    output: int
+
+
+def default_memory() -> int:
+    """Return the share that one worker of the machine's memory has, in bytes."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        total = 4096 * _MEBIBYTE
+    return max(512 * _MEBIBYTE, total // (os.cpu_count() or 1))
+
+
+def survey() -> Survey:
+    """Find out, once, which layers there are.
+
+    Raises:
+        NodeNotFound: there is no Node.js.
+    """
+    return _survey(find_node())
+
+
+def require(level: Level) -> None:
+    """Make sure that workers can be confined as a job asks.
+
+    Raises:
+        SandboxError: the level is `strict`, and a layer is missing.
+        NodeNotFound: there is no Node.js.
+    """
+    found = survey()
+    if level == "strict" and found.missing:
+        lines = "".join(f"\n  - {name}: {why}" for name, why in found.missing.items())
+        raise SandboxError(
+            f"sandbox='strict' cannot be had on this system:{lines}\n"
+            "What to do: run the job where Linux has these (see `bifrost doctor`), or with"
+            " sandbox='standard', which takes what there is.",
+            found.missing,
+        )
+
+
+def spawn(level: Level, memory: int | None = None, *, main: Path = _MAIN) -> Child:
+    """Start a confined Node.js; the calling thread must live as long as it.
+
+    Args:
+        level: `trusted`, `standard` or `strict`.
+        memory: bytes that it may use; None is this machine's share for one worker.
+        main: the script that it runs.
+
+    Raises:
+        SandboxError: the level is `strict`, and a layer is missing.
+        NodeNotFound: there is no Node.js.
+    """
+    require(level)
+    found = survey()
+    wanted = _TRUSTED if level == "trusted" else tuple(LAYERS)
+    has = {name for name in wanted if name not in found.missing}
+    return _start(_policy(found, memory or default_memory(), main, has))
+
+
+def _policy(found: Survey, memory: int, main: Path, has: Set[str]) -> dict[str, Any]:
+    """What `confine.py` is to do; the descriptors are not in it yet."""
+    flags = [
+        *_node_flags(memory),
+        *(flag for flag in found.flags if "permission" not in flag),
+    ]
+    files = [_JS / "sandbox" / "*", _JS / "protocol" / "*", _JS / "package.json", main]
+    if "permissions" in has:
+        flags += [flag for flag in found.flags if "permission" in flag]
+        flags += [f"--allow-fs-read={file}" for file in dict.fromkeys(files)]
+    limits = {**_LIMITS, "DATA": found.baseline + memory + _MARGIN}
+    policy: dict[str, Any] = {
+        "command": [str(found.node.path.resolve()), *flags, str(main)],
+        "environment": _ENVIRONMENT if "surroundings" in has else {**os.environ, **_ENVIRONMENT},
+        "limits": limits if "limits" in has else None,
+        "user": _NOBODY if "user" in has and os.geteuid() == 0 else None,
+        "parent": os.getpid() if "parent" in has else None,
+    }
+    if "landlock" in has:
+        policy["landlock"] = _files(found, main)
+    if "seccomp" in has:
+        policy["seccomp"] = seccomp.rules()
+    return policy
+
+
+def _node_flags(memory: int) -> list[str]:
+    return [
+        "--no-warnings",
+        "--no-addons",
+        "--no-deprecation",
+        "--expose-internals",
+        "--experimental-vm-modules",
+        "--disallow-code-generation-from-strings",
+        f"--max-old-space-size={max(64, memory // _MEBIBYTE)}",
+    ]
+
+
+def _files(found: Survey, main: Path) -> dict[str, list[str]]:
+    """What Landlock lets be read, and executed."""
+    libraries = [*found.libraries, str(found.node.path.resolve())]
+    loaders = [path for path in found.libraries if Path(path).name.startswith(("ld-", "ld."))]
+    read = ["/etc/ld.so.cache", "/dev/null", "/dev/urandom"]
+    read += [str(_JS / "sandbox"), str(_JS / "protocol"), str(_JS / "package.json"), str(main)]
+    return {"read": [*read, *libraries], "run": [libraries[-1], *loaders]}
+
+
+def _start(policy: dict[str, Any]) -> Child:
+    """Run a policy's command with two pipes, whose numbers come last on its command line."""
+    theirs: list[int] = []
+    ours: list[int] = []
+    try:
+        for node_reads in (True, False, False):
+            read, write = os.pipe()
+            theirs.append(read if node_reads else write)
+            ours.append(write if node_reads else read)
+        requests, replies, output = theirs
+        command = [*policy["command"], f"{requests},{replies}"]
+        process = subprocess.Popen(
+            _words({**policy, "command": command, "keep": [0, 1, 2, requests, replies]}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[requests, replies],
+            start_new_session=True,
+        )
+    except BaseException:
+        for fd in ours:
+            os.close(fd)
+        raise
+    finally:
+        for fd in theirs:
+            os.close(fd)
+    for fd in ours:
+        os.set_blocking(fd, False)
+    return Child(process, *ours)
+
+
+def _words(policy: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-I", "-S", "-B", _CONFINE, json.dumps(policy)]
+
+
+# -- the survey
+
+#: What a Node.js that is not confined tells of itself. Linux only: the files are /proc's.
+_FACTS: Final = """
+const fs = require('fs');
+const read = (path) => { try { return fs.readFileSync(path, 'utf8') } catch { return '' } };
+console.log(JSON.stringify({
+  flags: process.argv.slice(1).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
+  libraries: [...new Set(read('/proc/self/maps').match(/\\/.+$/gm) ?? [])],
+  baseline: 1024 * Number(/^VmData:\\s*(\\d+)/m.exec(read('/proc/self/status'))?.[1] ?? 0),
+}));
+"""
+#: Tries, in a confined Node.js without the permission model, what the layers are to refuse.
+_TRIAL: Final = """
+const fs = require('fs'), net = require('net');
+const refused = (action) => { try { action(); return false } catch { return true } };
+const [forbidden, needed] = process.argv.slice(1);
+net.connect({ path: '/nowhere' }).on('error', (error) => {
+  console.log(JSON.stringify({
+    landlock: refused(() => fs.readFileSync(forbidden)),
+    seccomp: error.code === 'EPERM',
+    user: process.geteuid() !== 0,
+    broken: refused(() => fs.readFileSync(needed)),
+  }));
+});
+"""
+
+
+@functools.lru_cache(maxsize=8)
+def _survey(node: NodeBinary) -> Survey:
+    missing: dict[str, str] = {}
+    if not sys.platform.startswith("linux"):
+        missing.update(dict.fromkeys(_LINUX, f"{sys.platform} has none"))
+    if not sys.executable:
+        unknown = "this Python does not know its own executable (sys.executable), to start it"
+        missing.update(dict.fromkeys([*_LINUX, "surroundings", "user", "limits"], unknown))
+    if "seccomp" not in missing and seccomp.rules() is None:
+        missing["seccomp"] = f"there are no rules for this architecture ({platform.machine()})"
+    facts = _ask([str(node.path), "-e", _FACTS, "--", *_WANTED_FLAGS])
+    if isinstance(facts, str):
+        raise SandboxError(f"Node.js cannot be started for workers: {facts}", missing)
+    flags = tuple(facts["flags"])
+    if not any("permission" in flag for flag in flags):
+        missing["permissions"] = f"Node.js {'.'.join(map(str, node.version))} has none"
+    libraries = tuple(path for path in facts["libraries"] if Path(path).is_file())
+    found = Survey(node, missing, flags, libraries, facts["baseline"])
+    layers = [name for name in LAYERS if name not in ("realm", "permissions", *missing)]
+    answer = _try(found, layers)
+    if isinstance(answer, str):
+        # Something of it cannot be had. What? The others are tried together again.
+        for name in layers:
+            alone = _try(found, [name])
+            if isinstance(alone, str):
+                missing[name] = alone
+        layers = [name for name in layers if name not in missing]
+        answer = _try(found, layers)
+    if isinstance(answer, str):
+        raise SandboxError(f"Node.js cannot be started for workers: {answer}", missing)
+    for name in ("landlock", "seccomp", "user"):
+        if name in layers and not answer[name]:
+            missing[name] = "accepted, but without effect"
+    return found
+
+
+def _try(found: Survey, layers: list[str]) -> dict[str, Any] | str:
+    """Confine a Node.js by some layers; return what it found, or why it did not come to that."""
+    policy = _policy(found, 512 * _MEBIBYTE, _MAIN, set(layers))
+    policy["command"] = [policy["command"][0], "-e", _TRIAL, "--", _CONFINE, str(_MAIN)]
+    answer = _ask(_words({**policy, "keep": [0, 1, 2]}))
+    if isinstance(answer, dict) and answer["broken"]:
+        return f"it could not read {_MAIN}"
+    return answer
+
+
+def _ask(command: list[str]) -> dict[str, Any] | str:
+    """Run a command that prints JSON; return what it says, or in words why it says nothing."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_SECONDS,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+    except subprocess.TimeoutExpired:
+        return f"it did not answer within {_PROBE_SECONDS:.0f} s"
+    except OSError as error:
+        return str(error)
+    except ValueError:
+        said = (done.stderr.strip() or done.stdout.strip())[-300:]
+        return said or f"it ended with exit code {done.returncode}"

@@ -1,0 +1,86 @@
+/** `require` and `module` of work functions: the modules that the job requires, by name. */
+
+import { Error, Map, Object, Reflect, String } from './globals.js';
+
+const evaluate = eval;
+/** @typedef {{name: string, source: string, module: any}} Known */
+/** By full name, and by each name that is short for one. @type {Map<string, Known>} */
+const known = new Map();
+
+/** @param {Array<[string, string]>} modules name and source of each */
+export function provide(modules) {
+  const all = modules.map(([name, source]) => ({ name, source, module: undefined }));
+  for (const one of all) for (const short of shorter(one.name)) if (!known.has(short)) known.set(short, one);
+  for (const one of all) known.set(one.name, one); // a full name comes before another's short one
+}
+
+/** `npm:@a/b` is also `@a/b` and `b`; `b.js` is also `b`. @param {string} name */
+function shorter(name) {
+  const path = name.slice(name.indexOf(':') + 1);
+  const last = path.slice(path.lastIndexOf('/') + 1);
+  return [path, last, path.replace(/\.c?js$/, ''), last.replace(/\.c?js$/, '')];
+}
+
+/** @param {any} name @param {string} [from] name of the module that asks */
+function find(name, from = '') {
+  const text = String(name);
+  const relative = text.replace(/^(\.\.?\/)+/, '');
+  const folder = from.slice(0, from.lastIndexOf('/') + 1);
+  const found = (relative !== text && known.get(folder + relative)) || known.get(text) || known.get(relative);
+  if (found) return found;
+  const names = [...new Set([...known.values()].map((one) => one.name))].join(', ') || 'none';
+  const error = new Error(`cannot find module '${text}': the job requires ${names} (job.requires('${text}'))`);
+  throw Object.assign(error, { code: 'ENOMODULE' });
+}
+
+/** @param {string} [from] */
+function requireFor(from) {
+  return function require(/** @type {any} */ name) {
+    const one = find(name, from);
+    if (one.module === undefined) load(one);
+    return one.module.exports;
+  };
+}
+
+/** @param {Known} one */
+function load(one) {
+  const module = makeModule(one.name);
+  one.module = module;
+  const require = requireFor(one.name);
+  try {
+    const text = `(function (require, exports, module) {${one.source}\n})\n//# sourceURL=${one.name.replace(/\s/g, '_')}`;
+    const body = evaluate(text);
+    Reflect.apply(body, module.exports, [require, module.exports, module]);
+    const { declared } = module;
+    if (declared) {
+      delete module.declared;
+      for (const name of declared.dependencies) require(name);
+      const made = Reflect.apply(declared.factory, module.exports, [require, module.exports, module]);
+      if (declared.plain) module.exports = made;
+    }
+  } catch (error) {
+    one.module = undefined; // to be tried, and to fail in the same way, again
+    throw error;
+  }
+}
+
+/** @param {string} id */
+function makeModule(id) {
+  const module = {
+    id,
+    exports: {},
+    loaded: true,
+    /** @param {any[]} words `[dependencies], factory`, or the factory alone */
+    declare(...words) {
+      const factory = words[words.length - 1];
+      const dependencies = words.length > 1 && Array.isArray(words[0]) ? words[0] : [];
+      const call = typeof factory === 'function' ? factory : () => factory;
+      const declared = { dependencies: dependencies.map(String), factory: call, plain: call !== factory };
+      Object.defineProperty(module, 'declared', { value: declared, configurable: true, writable: true });
+    },
+  };
+  return /** @type {any} */ (module);
+}
+
+export const require = requireFor();
+export const module = makeModule('work');

@@ -1,0 +1,177 @@
+/** The job of this worker, and the slice of it that is running. */
+
+import { pack, unpack } from '../../protocol/parcels.js';
+import { decode } from '../../protocol/decoder.js';
+import { Buffer, DataView, Error, Number, Object, String, TypeError, Uint8Array } from './globals.js';
+import { finished, now, send } from './host.js';
+import { Type, message } from './messages.js';
+import { provide } from './modules.js';
+import { inspect } from './util.js';
+
+const evaluate = eval; // under another name it is indirect: sloppy, and global
+/** @type {{source: string, work: Function | undefined, args: any[]} | undefined} */
+let current;
+/** Number of the running slice; -1 between two. */
+let running = -1;
+let began = 0;
+let progressed = { at: -Infinity, value: 0 };
+/** What the user's code may read of its job. */
+export const about = { public: /** @type {any} */ ({}) };
+
+/** A worker has one job. @param {Uint8Array} body */
+export function job(body) {
+  const told = decode(Buffer.from(body.buffer, body.byteOffset, body.length), /** @type {any} */ ({}));
+  current = { source: told.source, work: undefined, args: unpack(told.arguments) };
+  about.public = unpack(told.public);
+  provide(told.modules);
+}
+
+/** @param {number} ident @param {Uint8Array} parcel */
+export function slice(ident, parcel) {
+  running = ident;
+  began = now();
+  progressed = { at: -Infinity, value: 0 };
+  send(Type.STARTED, ident, new Uint8Array(0));
+  run(ident, parcel);
+}
+
+/** @param {number} ident @param {Uint8Array} parcel */
+async function run(ident, parcel) {
+  const { args } = /** @type {NonNullable<typeof current>} */ (current);
+  let work;
+  try {
+    work = workFunction();
+  } catch (error) {
+    fail(error, 'EWORK');
+    return;
+  }
+  try {
+    const value = await work(unpack(parcel), ...args);
+    if (ident === running) answer(value);
+  } catch (error) {
+    if (ident === running) fail(error);
+  }
+}
+
+/** @returns {Function} */
+function workFunction() {
+  const job = /** @type {NonNullable<typeof current>} */ (current);
+  if (job.work === undefined) {
+    const work = evaluate(`(${job.source}\n)\n//# sourceURL=work.js`);
+    if (typeof work !== 'function') {
+      throw new TypeError(`the work is no function: its source evaluates to ${inspect(work)}`);
+    }
+    job.work = work;
+    return work;
+  }
+  return job.work;
+}
+
+/** @param {any} value */
+function answer(value) {
+  let parcel;
+  try {
+    parcel = pack(value);
+  } catch (error) {
+    fail(error, 'ERESULT');
+    return;
+  }
+  const body = new Uint8Array(8 + parcel.length);
+  new DataView(body.buffer).setFloat64(0, now() - began, true);
+  body.set(parcel, 8);
+  end(Type.RESULT, body);
+}
+
+/** The slice is answered with an error. @param {any} error @param {string} [code] */
+export function fail(error, code = 'EUNCAUGHT') {
+  if (running >= 0) end(Type.ERROR, message(describe(error, code)));
+}
+
+/** @param {number} type @param {Uint8Array} body */
+function end(type, body) {
+  const ident = running;
+  running = -1;
+  send(type, ident, body, false);
+  finished();
+}
+
+/** What ends a slice, asked for by the work function itself. */
+export class Rejected extends Error {
+  name = 'Rejected';
+  /** @param {unknown} reason @param {number} retries */
+  constructor(reason, retries) {
+    super(typeof reason === 'string' ? reason : inspect(reason));
+    this.retries = retries;
+  }
+}
+
+/**
+ * What Python is told of an error. Whatever the error's own code does, this comes to an end.
+ * @param {any} error
+ * @param {string} code
+ */
+function describe(error, code) {
+  const told = { name: 'Error', message: '', stack: '', code, retries: null, properties: /** @type {any} */ (null) };
+  try {
+    if (typeof error !== 'object' || error === null || typeof error.message !== 'string') {
+      told.name = 'Thrown';
+      told.message = typeof error === 'string' ? error : inspect(error);
+      return told;
+    }
+    told.name = String(error.name);
+    told.message = error.message;
+    told.stack = String(error.stack ?? '');
+    if (error instanceof Rejected) Object.assign(told, { code: 'EREJECTED', retries: error.retries });
+    else if (error.code === 'ENOMODULE') told.code = 'ENOMODULE';
+    told.properties = pack(plainProperties(error));
+  } catch {}
+  return told;
+}
+
+/** @param {any} error */
+function plainProperties(error) {
+  /** @type {Record<string, any>} */
+  const out = {};
+  for (const key of Object.keys(error)) {
+    if (key === 'name' || key === 'message' || key === 'stack') continue;
+    try {
+      pack(error[key]);
+      out[key] = error[key];
+    } catch {} // what stays here is not of interest elsewhere
+  }
+  return out;
+}
+
+/** Something was thrown, or rejected, that nobody caught. @param {unknown} reason */
+export function stray(reason) {
+  try {
+    fail(reason);
+  } catch {}
+}
+
+/** The event loop has run dry. */
+export function stalled() {
+  const advice = 'nothing is left that could settle it (no timer, no other promise)';
+  fail(new Error(`the work function waits for a promise for good: ${advice}`), 'ESTALLED');
+}
+
+/** @param {any} value 0..1, '50%' or nothing */
+export function progress(value) {
+  let fraction = value;
+  if (typeof value === 'string') fraction = value.endsWith('%') ? Number(value.slice(0, -1)) / 100 : Number(value);
+  const known = typeof fraction === 'number' && fraction >= progressed.value && fraction <= 1;
+  if (known) progressed.value = fraction;
+  const at = now();
+  if (running >= 0 && at - progressed.at >= 100) {
+    progressed.at = at;
+    const body = new Uint8Array(8);
+    new DataView(body.buffer).setFloat64(0, progressed.value, true);
+    send(Type.PROGRESS, running, body);
+  }
+  return true;
+}
+
+/** @param {number} type CONSOLE or EMIT @param {any[]} parts */
+export function tell(type, parts) {
+  if (running >= 0) send(type, running, message(parts));
+}
