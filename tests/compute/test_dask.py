@@ -1,0 +1,199 @@
+"""Jobs on a real Dask cluster, and what may happen to one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+
+from bifrost import compute
+from bifrost.compute.dask import DaskEngine
+
+BUSY = "x => { const end = Date.now() + 20; while (Date.now() < end); return x }"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def engine(cluster: LocalCluster) -> Iterator[DaskEngine]:
+    engine = compute.engines.find(cluster)
+    yield engine
+    engine.close()
+
+
+def test_the_same_code_on_another_engine(engine):
+    work, inputs = "(x, y) => ({x, y})", [1, "a", np.arange(3)]
+    here = compute.map(work, inputs, {"k": 5})
+    there = compute.map(work, inputs, {"k": 5}, engine=engine)
+    np.testing.assert_equal(there, here)
+
+
+def test_use_chooses_it(cluster):
+    before = compute.current()
+    try:
+        engine = compute.use("dask", cluster.scheduler_address)
+        assert "Dask" in engine.name
+        assert compute.map("x => x + 1", range(3)) == [1, 2, 3]
+        engine.close()
+        with Client(cluster) as client:
+            compute.use(client)
+            assert compute.map("x => x + 2", range(3)) == [2, 3, 4]
+            assert client.status == "running"
+    finally:
+        compute.use(before)
+
+
+def test_what_slices_say_comes_while_they_run(engine):
+    source = """async x => {
+        console.log('begun'); progress(0.5); work.emit('half', x);
+        await new Promise(f => setTimeout(f, 1500));
+        console.log('done'); return x;
+    }"""
+    said = []
+    job = compute.for_([7], source, engine=engine)
+    began = time.monotonic()
+    for name in ("console", "work"):
+        job.on(name, lambda event: said.append((time.monotonic() - began, event)))
+    results = job.exec()
+    ended = time.monotonic() - began
+    assert results == [7]
+    assert [getattr(event, "message", event.index) for _, event in said] == ["begun", 0, "done"]
+    assert said[0][0] < ended - 1
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, engine):
+    job = compute.for_(range(200), BUSY, engine=engine)
+    seen = []
+
+    @job.on("result")
+    def kill(event):
+        seen.append(event.index)
+        if len(seen) == 30:
+            pid = next(iter(engine.client.run(os.getpid).values()))
+            os.kill(pid, signal.SIGKILL)
+
+    assert job.exec() == list(range(200))
+    assert sorted(seen) == list(range(200))
+
+
+def test_workers_may_join_late(cluster, engine):
+    job = compute.for_(range(150), BUSY, engine=engine)
+    capacities = []
+    job.on("workers", capacities.append)
+    threading.Timer(0.5, cluster.scale, [3]).start()
+    assert job.exec() == list(range(150))
+    cluster.scale(2)
+    assert max(capacities) >= 2
+
+
+def test_a_poisoned_slice_is_given_up_and_the_cluster_lives(engine):
+    source = "x => { if (x === 2) for (;;); return x }"
+    job = compute.for_(range(5), source, engine=engine, slice_timeout=0.5, retries=1)
+    with pytest.raises(compute.JobError, match="tried 2 times") as caught:
+        job.exec()
+    assert caught.value.errors[2].code == "ESLICETOOSLOW"
+    assert list(job.results) == [0, 1, 3, 4]
+    assert compute.map("x => x", [1], engine=engine) == [1]
+
+
+def test_cancel_frees_the_workers(engine):
+    job = compute.for_(range(50), "x => { for (;;); }", engine=engine)
+    threading.Timer(1.5, job.cancel).start()
+    with pytest.raises(compute.JobError, match="cancel"):
+        job.exec()
+    assert compute.map("x => x", [1, 2], engine=engine, timeout=30) == [1, 2]
+
+
+def test_a_client_that_is_killed_leaves_nothing_running(cluster):
+    script = f"""
+from bifrost import compute
+compute.use("dask", {cluster.scheduler_address!r})
+job = compute.for_(range(4), "x => {{ console.log('busy'); for (;;); }}")
+job.on("console", lambda event: print("busy", flush=True))
+job.exec()
+"""
+    program = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    with program:
+        assert program.stdout.readline() == "busy\n"
+        program.kill()
+    until(lambda: not any(busy(pid) for pid in nodes()), 30)
+
+
+def test_a_scheduler_that_is_killed_and_comes_back():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+
+    def scheduler():
+        command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+        return subprocess.Popen(
+            [*command, "--port", str(port), "--no-dashboard"], stderr=subprocess.DEVNULL
+        )
+
+    def worker():
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
+        return subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL)
+
+    programs = [scheduler(), worker()]
+    engine = None
+    try:
+        engine = compute.engines.find("dask", address)
+        job = compute.for_(range(120), BUSY, engine=engine)
+        seen = []
+
+        @job.on("result")
+        def kill(event):
+            seen.append(event.index)
+            if len(seen) == 20:
+                programs[0].kill()
+                programs[0].wait()
+                programs.append(scheduler())
+                programs.append(worker())
+
+        assert job.exec(timeout=90) == list(range(120))
+        assert sorted(seen) == list(range(120))
+    finally:
+        if engine is not None:
+            engine.close()
+        for program in programs:
+            program.terminate()
+        for program in programs:
+            program.wait(20)
+
+
+def nodes() -> list[int]:
+    """The sandboxed Nodes of the cluster's workers."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "sandbox" in " ".join(process.info["cmdline"] or []) and process.pid != os.getpid():
+            found.append(process.pid)
+    return found
+
+
+def busy(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).cpu_percent(0.05) > 20
+    except psutil.Error:
+        return False
+
+
+def until(condition, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
