@@ -2,11 +2,15 @@
 
 import { Object, Promise, Reflect, TypeError } from './globals.js';
 import { console } from './console.js';
+import { AbortController, AbortSignal, CustomEvent, DOMException, Event, EventTarget } from './events.js';
 import { Type } from './messages.js';
 import { module, require } from './modules.js';
 import { pack } from '../../protocol/parcels.js';
 import { Rejected, about, progress, stray, tell } from './slices.js';
+import { TextDecoder, TextEncoder, atob, btoa } from './text.js';
 import { clearTimeout, setImmediate, setInterval, setTimeout } from './timers.js';
+import { URL, URLSearchParams } from './url.js';
+import { Blob, crypto, performance, structuredClone } from './web.js';
 
 /** @param {any} action */
 function queueMicrotask(action) {
@@ -39,11 +43,16 @@ const work = {
   },
 };
 
+/** Libraries ask for it to tell a worker of the web's, which is what this is most like. */
+class WorkerGlobalScope {}
+
 /** To be called once. */
 export function install() {
   const globals = {
-    clearImmediate: clearTimeout, clearInterval: clearTimeout, clearTimeout, console, module, progress,
-    queueMicrotask, require, setImmediate, setInterval, setTimeout, work,
+    AbortController, AbortSignal, Blob, CustomEvent, DOMException, Event, EventTarget, TextDecoder, TextEncoder, URL,
+    URLSearchParams, WorkerGlobalScope, atob, btoa, clearImmediate: clearTimeout, clearInterval: clearTimeout,
+    clearTimeout, console, crypto, module, performance, progress, queueMicrotask, require, self: globalThis,
+    setImmediate, setInterval, setTimeout, structuredClone, work,
   };
   for (const [name, value] of Object.entries(globals)) define(name, value);
   const { WebAssembly } = /** @type {any} */ (globalThis);

@@ -133,7 +133,7 @@ function plainProperties(error) {
   /** @type {Record<string, any>} */
   const out = {};
   for (const key of Object.keys(error)) {
-    if (key === 'name' || key === 'message' || key === 'stack') continue;
+    if (['name', 'message', 'stack', 'retries'].includes(key)) continue;
     try {
       pack(error[key]);
       out[key] = error[key];
