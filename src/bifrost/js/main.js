@@ -17,6 +17,7 @@ import { copy, proxy, transfer } from './runtime/passing.js';
 import { KeywordArguments, idOf, within } from './runtime/python.js';
 import { streamOver } from './runtime/streams.js';
 import { Transport, takeOver } from './runtime/transport.js';
+import { answerClients } from './frontend/clients.js';
 import { Evaluator } from './frontend/evaluator.js';
 import { honourMaps, relocate } from './frontend/maps.js';
 import { isShown } from './frontend/rewrite.js';
@@ -94,6 +95,7 @@ Object.defineProperty(globalThis, 'console', {
 });
 const mayPause = listen(control, session, end);
 honourMaps();
+answerClients((name) => session.call('import', name));
 places.relocate = relocate;
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);

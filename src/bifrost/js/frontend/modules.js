@@ -10,6 +10,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import vm from 'node:vm';
 import { Map, Object, String, process } from '../protocol/globals.js';
+import { CLIENT, MODULES } from '../compute/names.js';
+import { answerImports, asNamespace, isAnswered } from './clients.js';
 
 /** A longer path to the root folder each time it is repeated. */
 const ROOT = '/proc/self/root';
@@ -61,6 +63,8 @@ export function modulesAt(cwd) {
     filename,
     require: /** @type {any} */ (Object.assign(require, direct, { resolve: Object.assign(resolve, direct.resolve) })),
     load: async (specifier, options) => {
+      if (isAnswered(specifier)) return asNamespace(require(specifier));
+      answerImports();
       try {
         return await (loads.get(specifier) ?? load)(specifier, options);
       } catch (error) {
@@ -98,7 +102,7 @@ const packageOf = (specifier) => /^(?:@[^/]+\/)?[^./@][^/]*/.exec(specifier)?.[0
 /** An error about a module that was not found, with the next step. @param {any} error @param {string} specifier @param {string} cwd */
 function advised(error, specifier, cwd) {
   const name = packageOf(specifier);
-  const advice = name
+  const advice = name === 'dcp' ? adviceOnDcp() : name
     ? `no node_modules of ${cwd} or above has it: in Python, \`from bifrost import npm; npm.install('${name}')\``
     : `it was looked for from ${cwd}, Python's working directory`;
   const before = String(error.message);
@@ -107,6 +111,12 @@ function advised(error, specifier, cwd) {
   if (typeof error.stack === 'string') error.stack = error.stack.replace(before, () => error.message);
   return error;
 }
+
+/** The modules of DCP's client are in no package. */
+const adviceOnDcp = () =>
+  process.env.DCP_SCHEDULER_LOCATION
+    ? `it is there after \`require('${CLIENT}').initSync()\``
+    : `Bifrost's own ${CLIENT} has ${MODULES.join(', ')}`;
 
 /** Whether the package of a specifier lies in a `node_modules`. @param {string} cwd @param {string} specifier */
 function isThere(cwd, specifier) {

@@ -1,0 +1,331 @@
+/** A job: what the user sets and listens to; the work itself is done by Python's engines. */
+
+import { randomInt } from 'node:crypto';
+import { Array, Error, Map, Number, Object, Promise, String, TypeError, console } from '../protocol/globals.js';
+import { unpack } from '../protocol/parcels.js';
+import { EventEmitter } from './emitter.js';
+import { kindOf, parcelOf } from './inputs.js';
+import { ResultHandle } from './results.js';
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const ID_LENGTH = 22;
+
+/**
+ * What runs jobs: Python's `bridge.py`, or another with the same methods.
+ * @typedef {object} Engine
+ * @property {(spec: object, pull: (most: number) => any, notify: (events: any[][]) => void) => Running} start
+ */
+
+/** @typedef {{cancel: (reason: string) => void, resume: () => void, close: () => void}} Running */
+
+/** Why `exec` was rejected. */
+export class JobError extends Error {
+  name = 'JobError';
+
+  /** @param {string} message @param {string} code such as ETOOMANYERRORS @param {string} reason */
+  constructor(message, code, reason) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+/** Made by `compute.for`; runs when `exec` is called. */
+export class Job extends EventEmitter {
+  #engine;
+  #inputs;
+  #source;
+  #arguments;
+  /** @type {Running | undefined} */
+  #running;
+  #hasStarted = false;
+  #isOver = false;
+  /** What ended the job that only we know: an input that failed, or a result that cannot be read. @type {Error | undefined} */
+  #failure;
+  /** @type {string | undefined} */
+  #cancelled;
+  /** How `exec`, or the newest `resume`, is to end. @type {{promise: Promise<any>, resolve: (value: any) => void, reject: (reason: any) => void}} */
+  #ending = withResolvers();
+  #status = {
+    runStatus: /** @type {string | null} */ (null),
+    total: /** @type {number | null} */ (null),
+    distributed: 0,
+    computed: 0,
+  };
+  /** @type {Map<number, any>} */
+  #values = new Map();
+
+  /** 22 letters and digits; set when `exec` is called. @type {string | null} */
+  id = null;
+  readyState = 'new';
+  /** What the work function and the engine's displays may show. */
+  public = {
+    name: /** @type {string | null} */ (null),
+    description: /** @type {string | null} */ (null),
+    link: /** @type {string | null} */ (null),
+  };
+  /** Modules that the work function may require. @type {string[]} */
+  requireModules = [];
+  /** DCP's demands on workers (a GPU and the like). Workers here are all alike. @type {Record<string, any>} */
+  requirements = {};
+  /** DCP's groups of workers. There are none here. @type {object[]} */
+  computeGroups = [];
+  /** Whether `results` keeps what comes. */
+  collateResults = true;
+  /** Whether the engine forgets the job when it is done, so that it cannot be resumed. */
+  autoClose = true;
+  /** Bifrost's own settings: retries, errorRetries, sliceTimeout, progressTimeout, memory, concurrency. @type {Record<string, any>} */
+  policy = {};
+  /** Emits what the work function gives to `work.emit`. */
+  work = new EventEmitter();
+  /** Remembered, as in DCP; nothing is paid here. @type {any} */
+  slicePaymentOffer = undefined;
+  /** @type {any} */
+  paymentAccountKeystore = null;
+  results;
+
+  /**
+   * @param {Engine} engine
+   * @param {import('./inputs.js').Inputs} inputs
+   * @param {string} source of the work function
+   * @param {ArrayLike<any>} args further arguments of every call
+   */
+  constructor(engine, inputs, source, args) {
+    super();
+    this.#engine = engine;
+    this.#inputs = inputs;
+    this.#source = source;
+    this.#arguments = args;
+    this.results = new ResultHandle({
+      values: this.#values,
+      key: (index) => inputs.key(index),
+      announce: (slices) => slices.forEach((index) => this.#announce(index, this.#values.get(index), 0)),
+    });
+    this.#ending.promise.catch(() => {}); // whoever called `exec` has a promise of its own
+  }
+
+  get status() {
+    return { ...this.#status };
+  }
+
+  /** Modules that the work function may require. @param {string | string[]} names */
+  requires(names) {
+    if (this.#hasStarted) throw new Error('job.requires() comes before job.exec()');
+    for (const name of Array.isArray(names) ? names : [names]) {
+      if (typeof name !== 'string') throw new TypeError(`a module is required by its name, not by ${kindOf(name)}`);
+      if (!this.requireModules.includes(name)) this.requireModules.push(name);
+    }
+  }
+
+  /** @param {any} offer @param {any} [account] */
+  setSlicePaymentOffer(offer, account) {
+    this.slicePaymentOffer = offer;
+    if (account !== undefined) this.setPaymentAccountKeystore(account);
+  }
+
+  /** @param {any} keystore */
+  setPaymentAccountKeystore(keystore) {
+    if (keystore === null || typeof keystore !== 'object' || typeof keystore.then === 'function') {
+      throw new TypeError('this is no keystore; wallet.get() and dcpCli.getAccountKeystore() give promises of one');
+    }
+    this.paymentAccountKeystore = keystore;
+  }
+
+  /** @returns {never} */
+  setResultStorage() {
+    throw new Error('results come to this process: the engine of Bifrost stores them nowhere else');
+  }
+
+  /**
+   * Run the job.
+   * @param {any} [offer] for DCP's sake, like the following: nothing is paid here
+   * @param {any} [keystore]
+   * @param {any} [_sliceProfile]
+   * @returns {Promise<ResultHandle>} the results; rejected when the job is cancelled, which leaves
+   *   those that came in `job.results`
+   */
+  async exec(offer, keystore, _sliceProfile) {
+    if (this.#hasStarted) throw new Error('job.exec() was called before: a job runs once; make another with compute.for');
+    this.#hasStarted = true;
+    this.#setReadyState('exec');
+    if (offer !== undefined) this.setSlicePaymentOffer(offer);
+    if (keystore !== undefined && keystore !== null) this.setPaymentAccountKeystore(keystore);
+    this.id = Array.from({ length: ID_LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('');
+    for (const state of ['init', 'preauth', 'deploying']) this.#setReadyState(state);
+    if (this.#cancelled !== undefined) this.#cancelWith('ECANCELLED', this.#cancelled);
+    else this.#start(this.id);
+    return this.#ending.promise;
+  }
+
+  /** @param {string} id */
+  #start(id) {
+    this.#inputs.keepsKeys = this.collateResults;
+    const spec = {
+      id,
+      source: this.#source,
+      arguments: parcelOf(Array.from(this.#arguments), 'arguments'),
+      requires: this.requireModules,
+      public: parcelOf({ ...this.public }, 'job.public'),
+      total: this.#inputs.length,
+      policy: { ...this.policy },
+      collate: this.collateResults,
+    };
+    this.#running = this.#engine.start(spec, this.#pull, this.#notify);
+  }
+
+  /** Like `exec`, on so many workers at most. @param {number} cores @param {...any} args those of `exec` */
+  async localExec(cores = 1, ...args) {
+    if (!(Number.isInteger(cores) && cores > 0)) throw new TypeError(`cores is a number from 1 on, not ${String(cores)}`);
+    this.policy = { ...this.policy, concurrency: cores };
+    return this.exec(...args);
+  }
+
+  /** Stop the job. What came stays. @param {any} [reason] */
+  async cancel(reason = 'cancelled by the client') {
+    if (this.#isOver) return;
+    this.#cancelled = String(reason);
+    this.#running?.cancel(this.#cancelled);
+  }
+
+  /** Go on with a job that was cancelled. @returns {Promise<ResultHandle>} as `exec` */
+  async resume() {
+    if (!this.#running) throw new Error('job.resume() goes on with a job that was executed');
+    if (this.#status.runStatus !== 'cancelled') return this.#ending.promise;
+    this.#failure = this.#cancelled = undefined;
+    this.#ending = withResolvers();
+    this.#status.runStatus = 'running';
+    this.#running.resume();
+    return this.#ending.promise;
+  }
+
+  /** Let the engine forget the job; if it runs it is cancelled. */
+  async close() {
+    this.#isOver = true;
+    this.#inputs.close();
+    this.#running?.close();
+  }
+
+  /** @param {string} state */
+  #setReadyState(state) {
+    this.readyState = state;
+    this.emit('readystatechange', state);
+  }
+
+  /** Gives Python inputs. @type {(most: number) => any} */
+  #pull = (most) => {
+    try {
+      const parcels = this.#inputs.pull(most);
+      return Array.isArray(parcels) ? parcels : parcels.catch((error) => this.#fail(error));
+    } catch (error) {
+      return this.#fail(error);
+    }
+  };
+
+  /** @param {any} error @returns {never} */
+  #fail(error) {
+    this.#failure ??= error;
+    throw error;
+  }
+
+  /** Takes what Python has to tell, in order. @type {(events: any[][]) => void} */
+  #notify = (events) => {
+    for (const [kind, ...parts] of events) this.#hear(kind, parts);
+  };
+
+  /** @param {string} kind @param {any[]} parts */
+  #hear(kind, parts) {
+    const [index] = parts;
+    switch (kind) {
+      case 'accepted':
+        for (const state of ['listeners', 'compute-groups', 'uploading', 'deployed']) this.#setReadyState(state);
+        this.emit('accepted', { job: this });
+        break;
+      case 'status': {
+        const [total, distributed, computed, runStatus] = parts;
+        this.#status = { runStatus, total, distributed, computed };
+        this.emit('status', this.status);
+        break;
+      }
+      case 'result':
+        this.#receive(index, parts[1], parts[2]);
+        break;
+      case 'duplicate':
+        this.emit('duplicate-result', { sliceNumber: index, taskId: this.id });
+        break;
+      case 'console':
+        this.emit('console', { sliceNumber: index, level: parts[1], message: parts[2] });
+        break;
+      case 'work':
+        this.work.emit(parts[1], unpack(parts[2]));
+        break;
+      case 'error':
+        this.#complain({ sliceNumber: index, ...parts[1] });
+        break;
+      case 'noProgress':
+        this.emit('noProgress', { sliceNumber: index });
+        break;
+      case 'readystatechange':
+        this.#setReadyState(String(index));
+        break;
+      case 'cancel':
+        this.#cancelWith(String(index), String(parts[1]));
+        break;
+      case 'complete':
+        this.emit('complete', this.results);
+        this.#inputs.close();
+        if (this.autoClose) this.#running?.close();
+        this.#isOver = true;
+        this.#ending.resolve(this.results);
+        break;
+      default:
+        throw new Error(`no event ${kind} of a job`);
+    }
+  }
+
+  /** @param {number} index @param {number} time in milliseconds @param {Uint8Array} parcel */
+  #receive(index, time, parcel) {
+    let result;
+    try {
+      result = unpack(parcel);
+    } catch (error) {
+      const { name, message, stack } = /** @type {Error} */ (error);
+      this.#failure ??= /** @type {Error} */ (error);
+      this.#complain({ sliceNumber: index, name, message, stack, code: 'EBADRESULT' });
+      this.#running?.cancel(`the result of slice ${index} cannot be read: ${message}`);
+      return;
+    }
+    if (this.collateResults) this.#values.set(index, result);
+    this.#announce(index, result, time);
+    if (this.collateResults) this.emit('resultsUpdated', { sliceNumber: index });
+  }
+
+  /** @param {number} index @param {any} result @param {number} time */
+  #announce(index, result, time) {
+    this.emit('result', { job: this.id, sliceNumber: index, taskId: this.id, result, time });
+  }
+
+  /** An error that nobody listens for is printed. @param {Record<string, any>} error */
+  #complain(error) {
+    if (this.emit('error', error)) return;
+    const { sliceNumber, name, message, stack } = error;
+    const text = String(stack ?? '').includes(message) ? stack : `${name}: ${message}`;
+    console.error(`Job ${this.id}, slice ${sliceNumber}: ${text}`);
+  }
+
+  /** @param {string} code @param {string} reason */
+  #cancelWith(code, reason) {
+    this.#status.runStatus = 'cancelled';
+    const event = { job: this.id, runStatus: 'cancelled', reason, code };
+    this.emit('cancel', event);
+    if (code !== 'ECANCELLED') this.emit(code, event);
+    this.#ending.reject(this.#failure ?? new JobError(`job ${this.id} was cancelled: ${reason}`, code, reason));
+  }
+}
+
+/** A promise and what settles it. */
+function withResolvers() {
+  /** @type {any} */
+  const ending = {};
+  ending.promise = new Promise((resolve, reject) => Object.assign(ending, { resolve, reject }));
+  return ending;
+}

@@ -1,0 +1,78 @@
+/** Inputs that lie elsewhere: each is fetched, by this process, when it is needed. */
+
+import { Buffer, Error, Number, RangeError, String, TypeError, URL } from '../protocol/globals.js';
+
+const SCHEMES = ['http:', 'https:', 'data:'];
+
+/** The contents of several addresses. */
+export class RemoteDataSet {
+  /** @param {...any} urls or one Array of them */
+  constructor(...urls) {
+    const list = urls.length === 1 && typeof urls[0] !== 'string' && !(urls[0] instanceof URL) ? [...urls[0]] : urls;
+    this.urls = list.map(checked);
+  }
+
+  get length() {
+    return this.urls.length;
+  }
+
+  /** @param {number} index */
+  fetch(index) {
+    return fetched(this.urls[index]);
+  }
+}
+
+/** The contents of addresses that differ by a number only. */
+export class RemoteDataPattern {
+  /** @param {string | URL} pattern with `{slice}` in the place of the number, which counts from 1 @param {number} sliceCount */
+  constructor(pattern, sliceCount) {
+    this.pattern = String(pattern).replace('%7Bslice%7D', '{slice}');
+    if (!this.pattern.includes('{slice}')) {
+      throw new TypeError(`${this.pattern} has no {slice}, the place of the number`);
+    }
+    if (!(Number.isInteger(sliceCount) && sliceCount >= 0)) {
+      throw new RangeError(`sliceCount is a number of addresses, not ${String(sliceCount)}`);
+    }
+    this.sliceCount = sliceCount;
+    checked(this.pattern.replace('{slice}', '1'));
+  }
+
+  get length() {
+    return this.sliceCount;
+  }
+
+  /** @param {number} index */
+  fetch(index) {
+    return fetched(this.pattern.replace('{slice}', String(index + 1)));
+  }
+}
+
+/** The value at an address: JSON's value, text, or bytes, by its content type. @param {string} url */
+async function fetched(url) {
+  let response;
+  try {
+    response = await globalThis.fetch(url);
+  } catch (error) {
+    const { message, cause } = /** @type {any} */ (error);
+    throw new Error(`cannot fetch ${shown(url)}: ${cause?.message ?? message}`, { cause: error });
+  }
+  if (!response.ok) throw new Error(`cannot fetch ${shown(url)}: ${response.status} ${response.statusText}`);
+  const type = (response.headers.get('content-type') ?? '').split(';')[0].trim();
+  if (type === 'application/json' || type.endsWith('+json')) return response.json();
+  return type.startsWith('text/') ? response.text() : Buffer.from(await response.arrayBuffer());
+}
+
+/** @param {any} url @returns {string} */
+function checked(url) {
+  const text = String(url);
+  if (!SCHEMES.some((scheme) => text.toLowerCase().startsWith(scheme))) {
+    throw new TypeError(`${shown(text)} is no address of http, https or data`);
+  }
+  return text;
+}
+
+/** An address for a message: long ones are cut, and passwords left out. @param {string} url */
+function shown(url) {
+  const text = url.replace(/^(\w+:\/\/)[^/@]*:[^/@]*@/, '$1');
+  return text.length <= 120 ? text : `${text.slice(0, 117)}...`;
+}
