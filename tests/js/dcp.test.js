@@ -157,6 +157,16 @@ test('inputs are pulled as there is room, and an iterator is ended', async () =>
   assert.deepEqual(results.keys(), [0, 1, 2, 3, 4]);
 });
 
+test('an input may wait for the result of the one before it', async () => {
+  let [job, settle] = [];
+  const chain = async function* () {
+    for (let value = 1; value < 100; value = await new Promise((resolve) => (settle = resolve))) yield value;
+  };
+  job = compute.for(chain(), (x) => 3 * x);
+  job.on('result', ({ result }) => settle(result));
+  assert.deepEqual(Array.from(await job.exec()), [3, 9, 27, 81, 243]);
+});
+
 test('an input that fails, or cannot cross, ends the job with that very error', async () => {
   const failing = function* () {
     yield 1;

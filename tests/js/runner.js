@@ -9,66 +9,59 @@ export class Runner {
   specs = [];
   published = [];
 
-  start(spec, pull, notify) {
+  start(spec, notify) {
     this.specs.push(spec);
     const work = (0, eval)(`(${spec.source}\n)`);
     const args = unpack(spec.arguments);
     const waiting = [];
-    let [distributed, computed, total, isCancelled, isRunning] = [0, 0, spec.total, null, false];
-    const status = (state) => notify([['status', total, distributed, computed, state]]);
-    const fill = async () => {
-      if (waiting.length >= this.window || fill.isDone) return;
-      const parcels = await pull(this.window - waiting.length);
-      if (parcels.length < this.window - waiting.length) fill.isDone = true;
-      for (const parcel of parcels) {
-        waiting.push([distributed++, parcel]);
-        status('running');
-      }
+    let [distributed, computed, total, cancelled, exhausted] = [0, 0, spec.total, null, false];
+    let fed = () => {};
+    const status = () => notify([['status', total, distributed, computed, 'running']]);
+    const pull = async () => {
+      if (waiting.length >= this.window || exhausted) return;
+      await new Promise((done) => {
+        fed = done;
+        notify([['pull', this.window - waiting.length]]);
+      });
     };
     const run = async () => {
-      isRunning = true;
-      try {
-        for (;;) {
-          await fill();
-          if (isCancelled !== null) {
-            notify([['cancel', 'ECANCELLED', isCancelled]]);
-            return;
-          }
-          const [index, parcel] = waiting.shift() ?? [];
-          if (parcel === undefined) break;
-          try {
-            const result = await work(unpack(parcel), ...args);
-            computed++;
-            notify([
-              ['result', index, 1.5, Buffer.from(pack(result))],
-              ['status', total, distributed, computed, 'running'],
-            ]);
-          } catch ({ name, message, stack }) {
-            notify([['error', index, { name, message, stack, code: 'EUNCAUGHT' }]]);
-            notify([['cancel', 'ETOOMANYERRORS', `slice ${index} failed`]]);
-            return;
-          }
+      for (;;) {
+        await pull();
+        if (cancelled) return notify([['cancel', ...cancelled]]);
+        const [index, parcel] = waiting.shift() ?? [];
+        if (parcel === undefined && exhausted) return notify([['complete']]);
+        if (parcel === undefined) continue;
+        try {
+          const result = await work(unpack(parcel), ...args);
+          computed++;
+          notify([['result', index, 1.5, Buffer.from(pack(result))]]);
+          status();
+        } catch ({ name, message, stack }) {
+          notify([['error', index, { name, message, stack, code: 'EUNCAUGHT' }]]);
+          return notify([['cancel', 'ETOOMANYERRORS', `slice ${index} failed`]]);
         }
-        total = distributed;
-        notify([['complete']]);
-      } catch (error) {
-        notify([['cancel', 'EINPUT', error.message]]);
-      } finally {
-        isRunning = false;
+        await new Promise(setImmediate); // for what listeners do
       }
     };
-    setImmediate(() => {
-      notify([['accepted']]);
-      status('running');
-      void run();
-    });
     return {
-      cancel: (reason) => {
-        isCancelled ??= reason;
+      begin: () => {
+        cancelled = null;
+        notify([['accepted']]);
+        status();
+        void run();
       },
-      resume: () => {
-        isCancelled = null;
-        if (!isRunning) setImmediate(run);
+      feed: (parcels, isLast) => {
+        exhausted = isLast;
+        for (const parcel of parcels) {
+          waiting.push([distributed++, parcel]);
+          status();
+        }
+        if (isLast) total = distributed;
+        fed();
+      },
+      cancel: (reason, code = 'ECANCELLED') => {
+        cancelled ??= [code, reason];
+        fed();
       },
       close: () => {},
     };

@@ -1,11 +1,14 @@
 /** What a job works on: inputs become parcels as Python asks for them. */
 
-import { Array, ArrayBuffer, Buffer, Map, Set, Symbol, TypeError } from '../protocol/globals.js';
+import { Array, ArrayBuffer, Buffer, Map, Promise, Set, Symbol, TypeError } from '../protocol/globals.js';
 import { NDArray } from '../protocol/arrays.js';
 import { ShareError } from '../protocol/errors.js';
 import { pack } from '../protocol/parcels.js';
 import { rangeOf } from './ranges.js';
 import { RemoteDataPattern, RemoteDataSet } from './remote.js';
+
+/** Milliseconds after which inputs that come slowly are sent, though more were wanted. */
+const PATIENCE = 50;
 
 /** The inputs of a job, in order. Each is packed once, when a worker has room for it. */
 export class Inputs {
@@ -16,6 +19,8 @@ export class Inputs {
   /** Inputs that were pulled from an iterator, for `key(n)`. @type {any[]} */
   #pulled = [];
   #count = 0;
+  /** A promise of the next one that was not there in time. @type {any} */
+  #coming;
   #isEnded = false;
   /** Whether to ask for an input is to fetch it. */
   #isRemote = false;
@@ -67,26 +72,21 @@ export class Inputs {
   }
 
   /**
-   * At most so many parcels; fewer are the last ones.
+   * At most so many parcels; fewer if they come slowly, or are the last.
    * @param {number} most
-   * @returns {Buffer[] | Promise<Buffer[]>}
    */
-  pull(most) {
+  async pull(most) {
     /** @type {Buffer[]} */
     const parcels = [];
-    while (parcels.length < most && !this.#isEnded) {
-      const step = this.#step();
-      if (typeof step?.then === 'function') return this.#later(step, parcels, most);
-      this.#take(step, parcels);
+    const until = performance.now() + PATIENCE;
+    while (parcels.length < most && !this.#isEnded && performance.now() < until) {
+      const step = this.#coming ?? this.#step();
+      this.#coming = undefined;
+      if (typeof step?.then !== 'function') this.#take(step, parcels);
+      else if (parcels.length === 0 || (await isSettled(step, until))) this.#take(await step, parcels);
+      else this.#coming = step; // what is there may be what it waits for
     }
-    return parcels;
-  }
-
-  /** @param {PromiseLike<any>} first @param {Buffer[]} parcels @param {number} most */
-  async #later(first, parcels, most) {
-    this.#take(await first, parcels);
-    while (parcels.length < most && !this.#isEnded) this.#take(await this.#step(), parcels);
-    return parcels;
+    return { parcels, isEnded: this.#isEnded };
   }
 
   /** The next input as an iterator gives it, or a promise of that. @returns {any} */
@@ -111,6 +111,18 @@ export class Inputs {
     if (this.#next && this.keepsKeys) this.#pulled.push(step.value);
     parcels.push(parcelOf(step.value, `inputs[${this.#count++}]`));
   }
+}
+
+/** Whether a promise settles before a time. @param {PromiseLike<any>} promise @param {number} until */
+function isSettled(promise, until) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), until - performance.now());
+    const settled = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    promise.then(settled, settled);
+  });
 }
 
 /**

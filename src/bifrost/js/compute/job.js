@@ -1,7 +1,7 @@
 /** A job: what the user sets and listens to; the work itself is done by Python's engines. */
 
 import { randomInt } from 'node:crypto';
-import { Array, Error, Map, Number, Object, Promise, String, TypeError, console } from '../protocol/globals.js';
+import { Array, Error, Map, Number, Object, Promise, String, TypeError, console, setImmediate } from '../protocol/globals.js';
 import { unpack } from '../protocol/parcels.js';
 import { EventEmitter } from './emitter.js';
 import { kindOf, parcelOf } from './inputs.js';
@@ -13,10 +13,17 @@ const ID_LENGTH = 22;
 /**
  * What runs jobs: Python's `bridge.py`, or another with the same methods.
  * @typedef {object} Engine
- * @property {(spec: object, pull: (most: number) => any, notify: (events: any[][]) => void) => Running} start
+ * @property {(spec: object, notify: (events: any[][]) => void) => Running} start
  */
 
-/** @typedef {{cancel: (reason: string) => void, resume: () => void, close: () => void}} Running */
+/**
+ * A job that an engine has. `begin` also goes on after `cancel`; `feed` answers `pull`.
+ * @typedef {object} Running
+ * @property {() => void} begin
+ * @property {(parcels: Uint8Array[], exhausted: boolean) => void} feed
+ * @property {(reason: string, code?: string) => void} cancel
+ * @property {() => void} close
+ */
 
 /** Why `exec` was rejected. */
 export class JobError extends Error {
@@ -170,7 +177,8 @@ export class Job extends EventEmitter {
       policy: { ...this.policy },
       collate: this.collateResults,
     };
-    this.#running = this.#engine.start(spec, this.#pull, this.#notify);
+    this.#running = this.#engine.start(spec, this.#notify);
+    this.#running.begin();
   }
 
   /** Like `exec`, on so many workers at most. @param {number} cores @param {...any} args those of `exec` */
@@ -194,7 +202,7 @@ export class Job extends EventEmitter {
     this.#failure = this.#cancelled = undefined;
     this.#ending = withResolvers();
     this.#status.runStatus = 'running';
-    this.#running.resume();
+    this.#running.begin();
     return this.#ending.promise;
   }
 
@@ -211,31 +219,35 @@ export class Job extends EventEmitter {
     this.emit('readystatechange', state);
   }
 
-  /** Gives Python inputs. @type {(most: number) => any} */
-  #pull = (most) => {
+  /** Gives the engine inputs. @param {number} most */
+  async #feed(most) {
     try {
-      const parcels = this.#inputs.pull(most);
-      return Array.isArray(parcels) ? parcels : parcels.catch((error) => this.#fail(error));
+      const { parcels, isEnded } = await this.#inputs.pull(most);
+      this.#running?.feed(parcels, isEnded);
     } catch (error) {
-      return this.#fail(error);
+      this.#failure ??= /** @type {Error} */ (error);
+      this.#running?.cancel(`an input failed: ${String(error)}`, 'EINPUT');
     }
-  };
-
-  /** @param {any} error @returns {never} */
-  #fail(error) {
-    this.#failure ??= error;
-    throw error;
   }
 
-  /** Takes what Python has to tell, in order. @type {(events: any[][]) => void} */
+  /**
+   * Takes what the engine has to tell, in order; not within the call that tells it, which may come
+   * while JavaScript waits for Python.
+   * @type {(events: any[][]) => void}
+   */
   #notify = (events) => {
-    for (const [kind, ...parts] of events) this.#hear(kind, parts);
+    setImmediate(() => {
+      for (const [kind, ...parts] of events) this.#hear(kind, parts);
+    });
   };
 
   /** @param {string} kind @param {any[]} parts */
   #hear(kind, parts) {
     const [index] = parts;
     switch (kind) {
+      case 'pull':
+        void this.#feed(index);
+        break;
       case 'accepted':
         for (const state of ['listeners', 'compute-groups', 'uploading', 'deployed']) this.#setReadyState(state);
         this.emit('accepted', { job: this });
@@ -260,12 +272,7 @@ export class Job extends EventEmitter {
         break;
       case 'error':
         this.#complain({ sliceNumber: index, ...parts[1] });
-        break;
-      case 'noProgress':
-        this.emit('noProgress', { sliceNumber: index });
-        break;
-      case 'readystatechange':
-        this.#setReadyState(String(index));
+        if (parts[1].code === 'ENOPROGRESS') this.emit('noProgress', { sliceNumber: index });
         break;
       case 'cancel':
         this.#cancelWith(String(index), String(parts[1]));

@@ -78,7 +78,7 @@ export class RangeObject extends SuperRangeObject {
 
   /** The last number. */
   get max() {
-    return this.start + (this.stepCount - 1) * this.step;
+    return [this.nthValue(this.length - 1)].flat().at(-1);
   }
 
   /** Whether the last group is shorter than the others. */

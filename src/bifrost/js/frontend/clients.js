@@ -22,10 +22,7 @@ export function answerClients(importPython) {
   /** @type {{get: (name: string) => any} | undefined} */
   let client;
   const get = (/** @type {string} */ name) => {
-    client ??= load().createClient(() => {
-      const engine = importPython(BRIDGE);
-      return { engine, version: engine.version };
-    });
+    client ??= load().createClient(() => ({ engine: importPython(BRIDGE), version: importPython('bifrost').__version__ }));
     return client.get(name);
   };
   const internals = /** @type {any} */ (Module);
