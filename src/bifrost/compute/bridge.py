@@ -6,6 +6,7 @@ job that runs has a thread, which looks after its driver; Python's end does not 
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import threading
@@ -139,9 +140,11 @@ def start(spec: Mapping[str, Any], notify: JSFunction) -> Run:
     return Run(spec, notify)
 
 
-def publish(name: str, version: str | None, files: Mapping[str, str]) -> dict[str, Any]:
+def publish(
+    name: str, version: str | None, files: Mapping[str | os.PathLike[str], str]
+) -> dict[str, Any]:
     """Publish a version of a package of modules; see :func:`bifrost.compute.publish`."""
-    published = publish_modules(name, version, {**files})
+    published = publish_modules(name, version, files)
     return {
         "package": published.package,
         "version": published.version,
