@@ -41,9 +41,12 @@ class World:
         self.gone = []  # answers of chunks that are not under way any more
         self.told = []
         self.sent = Counter()
+        self.workers = 0
 
     def handle(self, event):
         pull = 0
+        if isinstance(event, Capacity):
+            self.workers = event.workers
         for instruction in self.job.handle(event):
             if isinstance(instruction, Send):
                 assert instruction.chunk not in self.chunks
@@ -106,6 +109,8 @@ class World:
         failed = [told.details[0] for told in self.names("failed")]
         assert len(set(results + failed)) == len(results + failed), "delivered twice"
         assert not {*results, *failed} - {*range(self.pulled)}
+        if self.job.state == "running" and self.workers and self.pulled > self.job.computed:
+            assert self.chunks, "nobody works, and there is work"
 
 
 @settings(max_examples=300, deadline=None)

@@ -12,7 +12,7 @@ import queue
 from collections.abc import Callable, Sequence
 
 from ..protocol.parcels import Parcel
-from .engine import Chunk, Crew, Engine, Work
+from .engine import Chunk, Crew, Engine, Report, Work
 from .events import (
     Began,
     Cancelled,
@@ -60,6 +60,7 @@ class Driver:
         self._tell = tell
         self._journal = journal
         self._crew: Crew | None = None
+        self._turn = 0  # of crews: a job that was suspended gets a new one
         self._parcels: dict[int, Parcel] = {}
         self._pulled = 0
         self._inbox: queue.SimpleQueue[EngineEvent | ClientEvent | None] = queue.SimpleQueue()
@@ -71,8 +72,19 @@ class Driver:
             BifrostError: the engine cannot do this job.
         """
         if self._crew is None:
-            self._crew = self._engine.open(self._work, self._put)
+            self._crew = self._engine.open(self._work, self._reporter())
         self._handle([Began()])
+
+    def _reporter(self) -> Report:
+        """Takes what the next crew reports, as long as that is the job's crew."""
+        self._turn += 1
+        turn = self._turn
+
+        def report(event: EngineEvent) -> None:
+            if turn == self._turn:
+                self._put(event)
+
+        return report
 
     def feed(self, parcels: Sequence[Parcel], exhausted: bool) -> None:
         """Bring the inputs that were `wanted`; fewer are no harm if more come later."""
@@ -116,6 +128,7 @@ class Driver:
             self._journal.close()
 
     def _leave(self) -> None:
+        self._turn += 1
         crew, self._crew = self._crew, None
         if crew is not None:
             crew.close()

@@ -58,7 +58,7 @@ class Executor(concurrent.futures.Executor):
             if self._is_shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             lane = self._lanes.get(source)
-            if lane is None:
+            if lane is None or lane.is_over:
                 spread = f"(items) => ({source})(...items)"
                 made = make_work(
                     new_id(), spread, [], self._requires, {"name": "executor"}, self._policy
@@ -103,6 +103,7 @@ class _Lane(threading.Thread):
         self._count = 0
         self._is_finishing = False
         self._failure: BaseException | None = None
+        self.is_over = False
 
     def submit(self, future: Future[Any], parcel: parcels.Parcel) -> None:
         self._waiting.append((future, parcel))
@@ -130,6 +131,7 @@ class _Lane(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - every waiting future gets it
             self._failure = error
         finally:
+            self.is_over = True
             driver.close()
             failure = self._failure or JobError("ECANCELLED", "the executor has ended", {}, None)
             for future in self._futures.values():

@@ -76,6 +76,7 @@ class JobState:
         self._pulled = 0
         self._exhausted = False
         self._asked = 0  # inputs that are on their way
+        self._is_slow = False  # fewer came than were asked for: do not wait for more
         self._fresh: deque[int] = deque()
         self._alone: deque[int] = deque()  # to be tried again, each in a chunk of its own
         self._chunks: dict[int, _Chunk] = {}
@@ -110,6 +111,7 @@ class JobState:
         self._become("running")
 
     def _pulled_more(self, event: Pulled) -> None:
+        self._is_slow = event.count < self._asked
         self._asked = 0
         for index in range(self._pulled, self._pulled + event.count):
             if index in self._done:
@@ -264,7 +266,8 @@ class JobState:
             self._send([self._alone.popleft()])
             room -= 1
         size = self._chunk_size()
-        while room > 0 and self._fresh and (len(self._fresh) >= size or self._exhausted):
+        waits = not (self._exhausted or self._is_slow)
+        while room > 0 and self._fresh and not (waits and len(self._fresh) < size):
             self._send([self._fresh.popleft() for _ in range(min(size, len(self._fresh)))])
             room -= 1
         if room > 0 and not self._exhausted and not self._asked:

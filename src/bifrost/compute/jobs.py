@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import sys
@@ -482,7 +483,10 @@ def error_of(parts: dict[str, Any]) -> BifrostError:
     name, message, code = parts["name"], parts["message"], parts.get("code")
     if code in _OF_WORKERS:
         return SliceError(code, message)
-    properties = dict(parts.get("properties") or {})
+    properties: dict[str, Any] = {}
+    if "properties" in parts:
+        with contextlib.suppress(BifrostError):  # Python may not have such values
+            properties.update(parcels.unpack(bytearray(parts["properties"])))
     if code is not None:
         properties.setdefault("code", code)
     return JSError(name, message, parts.get("stack", ""), properties)

@@ -15,12 +15,14 @@ from typing import Final
 
 from ..errors import BifrostError
 from .engine import Chunk, Report, Work
-from .events import Broken, Capacity, Died, Returned, Said, Threw
+from .events import Broken, Capacity, Died, Lost, Returned, Said, Threw
 from .sandbox import require
 from .worker import Observed, Worker, WorkerDied
 
 #: Seconds after which a seat without a job gives up its Node, and itself.
 IDLE_SECONDS: Final = 60.0
+#: Nodes that end before they have begun: if so many do in a row, others will.
+MOST_STARTS: Final = 3
 
 
 def cores() -> int:
@@ -153,6 +155,7 @@ class _Seat(threading.Thread):
         self._engine = engine
         self._chunk = -1
         self._worker: Worker | None = None
+        self._failed_starts = 0
 
     def run(self) -> None:
         engine = self._engine
@@ -229,12 +232,18 @@ class _Seat(threading.Thread):
                 is_wanted = not crew.is_closed
             if is_wanted:
                 self._worker.run(chunk.parcels, _reporter(crew.report, number))
+                self._failed_starts = 0
         except WorkerDied as death:
             self._drop()
-            if death.position is None:
-                crew.report(Broken("EENGINE", f"a worker could not be started: {death.reason}"))
-            elif death.code != "ECANCELLED":
+            if death.code == "ECANCELLED":
+                return
+            if death.position is not None:
                 crew.report(Died(number, death.position, death.code, death.reason))
+            elif self._failed_starts < MOST_STARTS:
+                self._failed_starts += 1
+                crew.report(Lost(number, death.reason))
+            else:
+                crew.report(Broken("EENGINE", f"a worker could not be started: {death.reason}"))
         except (BifrostError, OSError) as error:
             self._drop()
             crew.report(Broken("EENGINE", f"a worker could not be started: {error}"))

@@ -24,11 +24,10 @@ class ProgressBar:
     """
 
     def __init__(self, name: str, delay: float = 0.5) -> None:
-        bar = _bar_class()
-        self._bar: Any = bar(desc=name, unit=" slices", delay=delay, dynamic_ncols=True)
+        # Its monitor is a thread that would stay for good.
+        kind = type("Bar", (_bar_class(),), {"monitor_interval": 0})
+        self._bar: Any = kind(desc=name, unit=" slices", delay=delay, dynamic_ncols=True)
         self._facts: dict[str, Any] = {}
-        self._done = 0
-        self._parts: dict[int, float] = {}
 
     def status(self, total: int | None, done: int) -> None:
         """So many slices are done, of so many (None: nobody knows)."""
