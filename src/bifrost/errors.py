@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 __all__ = [
     "BifrostError",
+    "ConversionError",
     "JSError",
     "JobError",
     "JournalError",
@@ -327,3 +328,7 @@ class ModuleError(BifrostError, LookupError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class ConversionError(BifrostError, ValueError):
+    """A model cannot be converted; the message names the layer and what it has."""
