@@ -10,8 +10,8 @@ import pytest
 from bifrost import compute
 from support import leaks
 
-#: Modules whose engines live as long as the module.
-_KEEPERS = ("test_dask", "test_conformance")
+#: Modules whose engines live as long as the module, or that use TensorFlow, which has threads.
+_KEEPERS = ("test_dask", "test_conformance", "test_tfjs")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import bifrost
 from bifrost.protocol import messages
 
 HOME = Path(bifrost.__file__).parent
-LAYERS = ["errors", "protocol", "runtime", "compute", "frontend", "__init__", "__main__"]
+LAYERS = ["errors", "protocol", "runtime", "compute", "tfjs", "frontend", "__init__", "__main__"]
 JS_LAYERS = ["protocol", "runtime", "sandbox", "compute", "frontend", "main"]
 PYTHON = sorted(HOME.rglob("*.py"))
 JS = sorted(path for path in (HOME / "js").rglob("*.js") if "node_modules" not in path.parts)
