@@ -178,13 +178,14 @@ def test_two_jobs_share_the_workers(engine):
 
 
 def test_a_node_that_is_killed_is_a_death(engine):
-    with Crew(engine, "async x => { while (x) await null; return x }") as crew:
-        before = {pid for pid in _nodes() if _is_busy(pid)}
+    source = "async x => { while (x) await null; return x }"
+    with Crew(engine, source) as crew:
         crew.submit(0, 1)
-        _until(lambda: any(_is_busy(pid) for pid in _nodes() - before))
-        for pid in _nodes():
-            if _is_busy(pid):
-                os.kill(pid, signal.SIGKILL)
+        _until(lambda: any(_is_busy(pid) for pid in _nodes()))
+        time.sleep(0.5)  # it has begun
+        busy = [pid for pid in _nodes() if _is_busy(pid)]
+        assert len(busy) == 1
+        os.kill(busy[0], signal.SIGKILL)
         died = crew.next(Died)
         assert (died.chunk, died.position, died.code) == (0, 0, "EDIED")
         crew.submit(1, 0)

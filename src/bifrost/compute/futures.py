@@ -91,8 +91,8 @@ class _Crew:
     def cancel(self, number: int) -> None:
         with self._lock:
             future = self._futures.pop(number, None)
-        if future is not None:
-            future.cancel()
+        if future is not None and not future.cancel():
+            self._lease.exclude(number)
 
     def close(self) -> None:
         with self._lock:
@@ -104,15 +104,18 @@ class _Crew:
 
 
 class _Lease:
-    """Says to processes of this machine that a job is still wanted.
+    """Says to processes of this machine what of a job is still wanted.
 
-    A file that its owner has locked: the lock ends with the owner, however that ends.
+    A file that its owner has locked -- the lock ends with the owner, however that ends -- with
+    the numbers of the chunks that are not wanted any more.
     """
 
     def __init__(self) -> None:
-        self._fd, name = tempfile.mkstemp(prefix="bifrost-job-")
+        self._fd, self.path = tempfile.mkstemp(prefix="bifrost-job-")
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        self.path = name
+
+    def exclude(self, number: int) -> None:
+        os.write(self._fd, b"%d\n" % number)
 
     def end(self) -> None:
         fd, self._fd = self._fd, -1
@@ -148,24 +151,22 @@ def _run(
     host = _here()
     if work is None and not host.knows(job):
         return None
-    is_here = Path(lease).exists()
-    answer = host.run(work, job, number, parcels, lambda: not is_here or _is_held(lease))
-    if is_here and not _is_held(lease):
+    if not Path(lease).exists():  # another machine's: it cannot be asked
+        return host.run(work, job, number, parcels, lambda: True)
+    answer = host.run(work, job, number, parcels, lambda: _is_wanted(lease, number))
+    if not _is_wanted(lease):
         host.forget(job)
     return answer
 
 
-def _is_held(lease: str) -> bool:
+def _is_wanted(lease: str, number: int | None = None) -> bool:
+    """Whether somebody wants a job, and this chunk of it."""
     try:
-        fd = os.open(lease, os.O_RDWR)
+        with Path(lease).open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(lease).unlink()  # its owner was killed
+            return False
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    else:
-        Path(lease).unlink()  # its owner was killed
-        return False
-    finally:
-        os.close(fd)
+        return number is None or b"%d" % number not in Path(lease).read_bytes().split()
