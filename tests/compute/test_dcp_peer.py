@@ -48,7 +48,9 @@ const { RangeObject, MultiRangeObject, SparseRangeObject } = require('dcp/range-
 const { set } = require('dcp/stats-ranges');
 const { EventEmitter } = require('dcp/dcp-events');
 const { ranges, refused, multi, sparse, curves } = JSON.parse(process.argv[2]);
-const shown = (range) => ({ length: range.length, items: range.toArray(), object: range.toObject() });
+const shown = (range) => {
+  return { length: range.length, items: range.toArray(), object: range.toObject() };
+};
 const emitter = new EventEmitter('test');
 const heard = [];
 const listen = (value) => heard.push(value);

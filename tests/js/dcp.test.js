@@ -337,5 +337,5 @@ test('command lines', (context) => {
 
 test('publish goes to the module store', async () => {
   await get('dcp/publish').publish({ name: 'mine', version: '1.0.0', files: { './a.js': 'a.js' } });
-  assert.deepEqual(engine.published, [['mine', '1.0.0', { './a.js': 'a.js' }]]);
+  assert.deepEqual(engine.published, [['mine', '1.0.0', { [path.resolve('a.js')]: 'a.js' }]]);
 });

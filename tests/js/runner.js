@@ -63,7 +63,6 @@ export class Runner {
         cancelled ??= [code, reason];
         fed();
       },
-      close: () => {},
     };
   }
 

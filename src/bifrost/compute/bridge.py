@@ -75,10 +75,6 @@ class Run:
         """End the job; `begin` goes on with it."""
         self._driver.cancel(reason, code)
 
-    def close(self) -> None:
-        """Nobody will ask for the job any more."""
-        self._driver.cancel("the job was closed")
-
     def _run(self, previous: threading.Thread | None) -> None:
         if previous is not None:
             previous.join()

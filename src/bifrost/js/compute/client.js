@@ -1,5 +1,6 @@
 /** `require('dcp-client')`, answered by Bifrost's own engine, and the modules that it makes known. */
 
+import path from 'node:path';
 import { URL } from 'node:url';
 import { Error, Object, String } from '../protocol/globals.js';
 import cli from './cli.js';
@@ -97,7 +98,11 @@ function publisher(engine) {
    * @param {{name: string, version?: string, files: Record<string, string>}} description `files`: local -> in the package
    * @param {any} [_keystore]
    */
-  return async ({ name, version, files }, _keystore) => engine.publish(name, version, files);
+  return async ({ name, version, files }, _keystore) => {
+    // Files are named as seen from here, wherever Python is.
+    const places = Object.entries(files).map(([local, inside]) => [path.resolve(local), inside]);
+    return engine.publish(name, version, Object.fromEntries(places));
+  };
 }
 
 /** DCP's groups of workers: there are none to manage. */

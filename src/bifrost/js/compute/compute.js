@@ -1,6 +1,8 @@
 /** `dcp/compute`: makes jobs, and finds them again. */
 
-import { Array, Error, Number, Object, Set, String, TypeError } from '../protocol/globals.js';
+import {
+  Array, Error, FinalizationRegistry, Number, Object, Set, String, TypeError, WeakRef,
+} from '../protocol/globals.js';
 import { Inputs, kindOf } from './inputs.js';
 import { Job } from './job.js';
 import { RangeObject } from './ranges.js';
@@ -9,23 +11,29 @@ import { sourceOf } from './work.js';
 
 /** @param {import('./job.js').Engine} engine */
 export function createCompute(engine) {
-  /** Every job that was made here, for as long as this process lives. @type {Set<Job>} */
+  /** The jobs that were made here and are still in use. @type {Set<WeakRef<Job>>} */
   const jobs = new Set();
+  const registry = new FinalizationRegistry((/** @type {WeakRef<Job>} */ one) => jobs.delete(one));
 
   /** @param {any} set @param {any} work @param {any} args */
   function make(set, work, args = []) {
     const isList = Array.isArray(args) || (typeof args === 'object' && args !== null && typeof args.length === 'number');
     if (!isList) throw new TypeError(`the arguments of a work function come in an Array, not as ${kindOf(args)}`);
     const job = new Job(engine, new Inputs(set), sourceOf(work), args);
-    jobs.add(job);
+    const one = new WeakRef(job);
+    jobs.add(one);
+    registry.register(job, one);
     return job;
   }
+
+  const executed = () => [...jobs].flatMap((one) => one.deref() ?? []).filter((job) => job.id !== null);
 
   /** @param {any} id a job, or its id @returns {Job} */
   function find(id) {
     if (id instanceof Job) return id;
-    for (const job of jobs) if (job.id === id) return job;
-    throw new Error(`no job ${String(id)} was executed in this Node.js`);
+    const job = executed().find((one) => one.id === id);
+    if (job) return job;
+    throw new Error(`no job ${String(id)} was executed in this Node.js, or nobody has it any more`);
   }
 
   const compute = {
@@ -70,8 +78,7 @@ export function createCompute(engine) {
      */
     async status(job, _keystore) {
       const isOne = job instanceof Job || typeof job === 'string';
-      const wanted = isOne ? [find(job)] : Array.from(jobs).filter((one) => one.id !== null);
-      return wanted.map((one) => ({ address: one.id, name: one.public.name, ...one.status }));
+      return (isOne ? [find(job)] : executed()).map((one) => ({ address: one.id, name: one.public.name, ...one.status }));
     },
 
     /** @param {any} id @param {any} [_keystore] */

@@ -22,7 +22,6 @@ const ID_LENGTH = 22;
  * @property {() => void} begin
  * @property {(parcels: Uint8Array[], exhausted: boolean) => void} feed
  * @property {(reason: string, code?: string) => void} cancel
- * @property {() => void} close
  */
 
 /** Why `exec` was rejected. */
@@ -79,7 +78,7 @@ export class Job extends EventEmitter {
   computeGroups = [];
   /** Whether `results` keeps what comes. */
   collateResults = true;
-  /** Whether the engine forgets the job when it is done, so that it cannot be resumed. */
+  /** For DCP's sake: a job that is done is always closed. */
   autoClose = true;
   /** Bifrost's own settings: retries, errorRetries, sliceTimeout, progressTimeout, memory, concurrency. @type {Record<string, any>} */
   policy = {};
@@ -197,8 +196,8 @@ export class Job extends EventEmitter {
 
   /** Go on with a job that was cancelled. @returns {Promise<ResultHandle>} as `exec` */
   async resume() {
-    if (!this.#running) throw new Error('job.resume() goes on with a job that was executed');
-    if (this.#status.runStatus !== 'cancelled') return this.#ending.promise;
+    if (!this.#hasStarted) throw new Error('job.resume() goes on with a job that was executed');
+    if (this.#status.runStatus !== 'cancelled' || !this.#running) return this.#ending.promise;
     this.#failure = this.#cancelled = undefined;
     this.#ending = withResolvers();
     this.#status.runStatus = 'running';
@@ -208,9 +207,16 @@ export class Job extends EventEmitter {
 
   /** Let the engine forget the job; if it runs it is cancelled. */
   async close() {
+    if (this.#isOver) return;
     this.#isOver = true;
+    this.#running?.cancel('the job was closed');
+    this.#letGo();
+  }
+
+  /** Nothing more is wanted of the engine. */
+  #letGo() {
     this.#inputs.close();
-    this.#running?.close();
+    this.#running = undefined;
   }
 
   /** @param {string} state */
@@ -279,9 +285,8 @@ export class Job extends EventEmitter {
         break;
       case 'complete':
         this.emit('complete', this.results);
-        this.#inputs.close();
-        if (this.autoClose) this.#running?.close();
         this.#isOver = true;
+        this.#letGo();
         this.#ending.resolve(this.results);
         break;
       default:
