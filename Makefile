@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test live check format docs bench clean
+.PHONY: help setup demo demo-dask test live check format docs bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,7 +33,7 @@ $(TOOLS): package.json package-lock.json | $(INSTALLED)
 	touch $@
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) $(TOOLS) ## everything the other commands need
 
@@ -48,6 +48,9 @@ $(DEMO_INSTALLED): $(INSTALL_INPUTS)
 
 demo: $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_INSTALLED)) ## NumPy and a real npm package on the same real data
 	$(BIN)/bifrost demo $(ARGS)
+
+demo-dask: $(INSTALLED) ## the same on a Dask cluster of 3 worker processes, one of which is killed
+	$(BIN)/bifrost demo --cluster $(ARGS)
 
 test: $(INSTALLED) ## the whole test suite, Python's and JavaScript's
 	$(BIN)/python -m pytest --durations=10 $(ARGS)

@@ -19,7 +19,16 @@ from .engines import current, find, use
 from .executor import Executor
 from .inputs import Chunks
 from .jobs import Job
+from .listeners import (
+    ConsoleMessage,
+    SliceFailure,
+    SliceProgress,
+    SliceResult,
+    Status,
+    WorkEvent,
+)
 from .local import LocalEngine
+from .modules import publish
 from .policy import Policy
 from .ranges import Distribution, MultiRange, Range, SparseRange
 from .remote import RemoteDataPattern, RemoteDataSet
@@ -27,6 +36,7 @@ from .results import Results
 
 __all__ = [
     "Chunks",
+    "ConsoleMessage",
     "Distribution",
     "Engine",
     "Executor",
@@ -41,11 +51,17 @@ __all__ = [
     "RemoteDataSet",
     "Results",
     "SliceError",
+    "SliceFailure",
+    "SliceProgress",
+    "SliceResult",
     "SparseRange",
+    "Status",
+    "WorkEvent",
     "current",
     "do",
     "for_",
     "map",
+    "publish",
     "use",
 ]
 

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from ..errors import BifrostError, JobError, JSError, RunTimeout, ShareError, SliceError
 from ..protocol import parcels
@@ -105,6 +105,10 @@ class Job:
             self._requires.extend([name] if isinstance(name, str) else name)
         return self
 
+    @overload
+    def on(self, event: str, function: Callable[..., Any]) -> Job: ...
+    @overload
+    def on(self, event: str) -> Callable[[_F], _F]: ...
     def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
         """Have a function called at each event of a kind; also a decorator, ``@job.on("result")``.
 

@@ -26,7 +26,10 @@ class ProgressBar:
     def __init__(self, name: str, delay: float = 0.5) -> None:
         # Its monitor is a thread that would stay for good.
         kind = type("Bar", (_bar_class(),), {"monitor_interval": 0})
-        self._bar: Any = kind(desc=name, unit=" slices", delay=delay, dynamic_ncols=True)
+        often = 0.1 if is_watched() else 5.0  # a log needs no animation
+        self._bar: Any = kind(
+            desc=name, unit=" slices", delay=delay, mininterval=often, dynamic_ncols=True
+        )
         self._facts: dict[str, Any] = {}
 
     def status(self, total: int | None, done: int) -> None:

@@ -1,20 +1,26 @@
 """`bifrost demo`: NumPy and an npm package work on the same 70,000 images of handwritten digits.
 
-Also meant to be read: it is a complete program, and as short as such a program is.
+First a job tries many settings on all cores, or on a Dask cluster; the best then learns from
+all the images. Also meant to be read: it is a complete program, and as short as such a program is.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bifrost
+
+from .. import compute
+from . import tuning
 
 __all__ = ["main"]
 
@@ -39,11 +45,12 @@ function principalAxes(pixels, count) {
   return axes.subMatrix(0, axes.rows - 1, axes.columns - count, axes.columns - 1).div(255);
 }
 
-// The cloud of one digit; mixed with a round one (10 %), as its shape is only an estimate.
-function cloud(points) {
+// The cloud of one digit; mixed with a round one, as its shape is only an estimate.
+function cloud(points, roundness) {
   const spread = covariance(points);
-  const round = Matrix.eye(spread.rows).mul((0.1 * spread.trace()) / spread.rows);
-  const factor = new CholeskyDecomposition(spread.mul(0.9).add(round)).lowerTriangularMatrix;
+  const round = Matrix.eye(spread.rows).mul((roundness * spread.trace()) / spread.rows);
+  const shape = spread.mul(1 - roundness).add(round);
+  const factor = new CholeskyDecomposition(shape).lowerTriangularMatrix;
   const size = factor.diagonal().reduce((sum, width) => sum + Math.log(width), 0);
   return { centre: points.mean('column'), size, whiten: inverse(factor).transpose() };
 }
@@ -53,13 +60,14 @@ function depths(points, { centre, size, whiten }) {
   return away.to2DArray().map((row) => -size - row.reduce((sum, x) => sum + x * x, 0) / 2);
 }
 
-function readDigits(train, labels, test) {
-  const axes = principalAxes(rowsOf(train), 50);
-  console.log('  in Node.js: found the 50 principal axes of', train.shape.join(' x '), 'pixels');
+function readDigits(train, labels, test, setting) {
+  const axes = principalAxes(rowsOf(train), setting.axes);
+  const size = train.shape.join(' x ');
+  console.log('  in Node.js: found the', setting.axes, 'principal axes of', size, 'pixels');
   const known = rowsOf(train).mmul(axes);
   const rowsByDigit = Array.from({ length: 10 }, () => []);
   labels.typedArray.forEach((digit, row) => rowsByDigit[digit].push(row));
-  const clouds = rowsByDigit.map((rows) => cloud(known.subMatrixRow(rows)));
+  const clouds = rowsByDigit.map((rows) => cloud(known.subMatrixRow(rows), setting.roundness));
   console.log('  in Node.js: learnt the ten digits');
   const unknown = rowsOf(test).mmul(axes);
   const scores = clouds.map((cloud) => depths(unknown, cloud));
@@ -88,18 +96,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     train, labels, test, truth = digits
     print(f"  {len(train):,} to learn from, {len(test):,} to test with; {_megabytes(train, test)}")
 
+    settings = _timed("find the best setting", lambda: try_settings(train, labels, options.cluster))
+    best = max(settings, key=lambda setting: float(setting["accuracy"]))
+    print(f"  {len(settings)} tried: {best['axes']} axes, {best['roundness']:.0%} round")
+
     with bifrost.Node(cwd=folder) as node:
         _timed("start Node.js", lambda: node.run(JAVASCRIPT))
-        images = {"train": train, "labels": labels, "test": test}
+        images = {"train": train, "labels": labels, "test": test, "best": best}
         _timed("share the arrays", lambda: node.run("", images))
-        guesses = _timed("learn and read", lambda: node.eval("readDigits(train, labels, test)"))
+        guesses = _timed(
+            "learn and read", lambda: node.eval("readDigits(train, labels, test, best)")
+        )
 
     accuracy = float(np.mean(guesses == truth))
     print(f"\nRead {accuracy:.2%} of {len(test):,} test images correctly", end=", ")
     print(f"{time.perf_counter() - began:.1f} s all in.")
     try:
-        picture = draw(folder / "digits.png", test, truth, guesses)
-        print(f"See {os.path.relpath(picture)}")
+        pictures = (
+            draw(folder / "digits.png", test, truth, guesses),
+            tuning.draw(folder / "tuning.png", settings),
+        )
+        print(f"See {' and '.join(map(os.path.relpath, pictures))}")
     except ImportError:
         print("No picture: matplotlib is not installed (pip install 'bifrost-node[demo]').")
     return 0
@@ -128,6 +145,41 @@ def _read_idx(path: Path, limit: int | None) -> Array:
         array = bifrost.empty((min(count, limit or count), *size), np.uint8)
         file.readinto(array.data)
     return array
+
+
+def try_settings(train: Array, labels: Array, on_cluster: bool) -> list[Any]:
+    """Try settings on all cores, or on a Dask cluster that loses a worker meanwhile."""
+    if not on_cluster:
+        return list(tuning.job(train, labels).exec(progress=True))
+    with _cluster() as engine:
+        job = tuning.job(train, labels, engine=engine)
+        seen = 0
+
+        @job.on("result")
+        def kill_one(_: compute.SliceResult) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == len(tuning.SETTINGS) // 3:
+                (address, pid), *_others = engine.client.run(os.getpid).items()
+                print(f"\n  kill -9 of the Dask worker at {address}", flush=True)
+                os.kill(pid, signal.SIGKILL)
+
+        return list(job.exec(progress=True))
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[Any]:
+    """A Dask cluster of three worker processes, as an engine."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=3, threads_per_worker=1, silence_logs="CRITICAL") as cluster:
+        print(f"  a Dask cluster of 3 worker processes; watch it at {cluster.dashboard_link}")
+        engine = compute.use(cluster)
+        try:
+            yield engine
+        finally:
+            engine.close()
+            compute.use("local")
 
 
 def draw(path: Path, images: Array, truth: Array, guesses: Array) -> Path:
@@ -171,12 +223,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="bifrost demo",
         description="""\
 Fetch 70,000 images of handwritten digits with npm, read them into NumPy arrays,
-and let JavaScript learn from the same memory to read them. Prints how many were
-read correctly and writes a picture of the errors.""",
+find the best settings with a JavaScript function that runs on all cores, and let
+JavaScript learn from the same memory to read them. Prints how many were read
+correctly; writes a picture of the errors, and one of the settings.""",
         epilog="""\
 examples:
   bifrost demo
-  bifrost demo --images 6000 --output /tmp/digits""",
+  bifrost demo --images 6000 --output /tmp/digits
+  bifrost demo --cluster      try the settings on a Dask cluster, and kill one of its workers""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -188,6 +242,11 @@ examples:
     )
     parser.add_argument(
         "--images", metavar="N", type=_count, help="learn from the first N only (default: all)"
+    )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="use a Dask cluster of 3 worker processes here, one of which is killed midway",
     )
     return parser
 

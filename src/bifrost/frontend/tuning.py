@@ -15,6 +15,8 @@ Array = np.ndarray[Any, Any]
 AXES = (10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 80)
 ROUNDNESS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
+SETTINGS = [{"axes": axes, "roundness": roundness} for axes in AXES for roundness in ROUNDNESS]
+
 #: One slice: learn the digits with one setting, and see how many of the others are read right.
 WORK = """
 async ({ axes, roundness }, points, labels, tests, truth) => {
@@ -48,8 +50,8 @@ async ({ axes, roundness }, points, labels, tests, truth) => {
 """
 
 
-def tune(train: Array, labels: Array, *, engine: Any = None, images: int = 5000) -> list[Any]:
-    """Try all settings on a part of the training images, and return what each came to.
+def job(train: Array, labels: Array, *, engine: Any = None, images: int = 5000) -> compute.Job:
+    """The job that tries all settings on a part of the training images.
 
     Args:
         train: images (n, 28, 28), uint8.
@@ -58,24 +60,15 @@ def tune(train: Array, labels: Array, *, engine: Any = None, images: int = 5000)
         images: how many to learn from; a third as many are read.
 
     Returns:
-        For each setting a dict: ``axes``, ``roundness``, ``accuracy``.
+        A job whose results are dicts: ``axes``, ``roundness``, ``accuracy``.
     """
-    job = tuning_job(train, labels, engine=engine, images=images)
-    return list(job.exec(progress=True))
-
-
-def tuning_job(
-    train: Array, labels: Array, *, engine: Any = None, images: int = 5000
-) -> compute.Job:
-    """The job that :func:`tune` runs."""
     images = min(images, len(train) * 3 // 4)
     pixels = train[: images + images // 3].reshape(-1, train[0].size) / 255
     _, directions = np.linalg.eigh(pixels[:images].T @ pixels[:images])
     points = pixels @ directions[:, ::-1][:, : max(AXES)]
-    settings = [{"axes": axes, "roundness": round_} for axes in AXES for round_ in ROUNDNESS]
     # The arrays go to each worker once.
-    job = compute.for_(
-        settings,
+    made = compute.for_(
+        SETTINGS,
         WORK,
         np.ascontiguousarray(points[:images]),
         labels[:images],
@@ -83,8 +76,8 @@ def tuning_job(
         labels[images : images + images // 3],
         engine=engine,
     )
-    job.public.name = "tuning"
-    return job.requires("npm:ml-matrix@6.15")
+    made.public.name = "tuning"
+    return made.requires("npm:ml-matrix@6.15")
 
 
 def draw(path: Path, results: list[Any]) -> Path:
