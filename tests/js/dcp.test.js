@@ -178,6 +178,21 @@ test('an input that fails, or cannot cross, ends the job with that very error', 
   await assert.rejects(compute.for([1], (x) => x, [Symbol('s')]).exec(), /arguments\[0\]: a symbol/);
 });
 
+test('a job that cannot start says so, whoever catches it', async (context) => {
+  const refusing = createClient(() => ({
+    engine: {
+      start() {
+        throw Object.assign(new Error('no module a/b'), { code: 'ENOMODULE' });
+      },
+    },
+  }));
+  const job = refusing.get('dcp-client').initSync().compute.for([1], (x) => x);
+  const print = context.mock.method(console, 'error', () => {});
+  await assert.rejects(job.exec(), { message: 'no module a/b', code: 'ENOMODULE' });
+  assert.match(print.mock.calls[0].arguments[0], /was cancelled: no module a\/b/);
+  assert.equal(job.status.runStatus, 'cancelled');
+});
+
 test('cancel rejects and leaves what came; resume goes on', async () => {
   const job = compute.for(0, 9, (x) => x);
   const events = record(job, ['cancel', 'ECANCELLED', 'complete']);
@@ -206,7 +221,9 @@ test('an error of a work function: event, or print; then the job ends', async (c
   assert.deepEqual({ sliceNumber, name, message }, { sliceNumber: 0, name: 'RangeError', message: 'too much' });
   const print = context.mock.method(console, 'error', () => {});
   await assert.rejects(compute.for([1], 'function () { throw new TypeError("alone"); }').exec());
-  assert.match(print.mock.calls[0].arguments[0], /slice 0: TypeError: alone/);
+  const [first, second] = print.mock.calls.map((call) => call.arguments[0]);
+  assert.match(first, /slice 0: TypeError: alone/);
+  assert.match(second, /^Job \w{22} was cancelled: slice 0 failed$/);
 });
 
 test('results are like an Array that cannot be changed', async () => {

@@ -158,15 +158,27 @@ export class Job extends EventEmitter {
     if (keystore !== undefined && keystore !== null) this.setPaymentAccountKeystore(keystore);
     this.id = Array.from({ length: ID_LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('');
     for (const state of ['init', 'preauth', 'deploying']) this.#setReadyState(state);
-    if (this.#cancelled !== undefined) this.#cancelWith('ECANCELLED', this.#cancelled);
-    else this.#start(this.id);
+    if (this.#cancelled === undefined) this.#start(this.id);
+    else this.#cancelWith('ECANCELLED', this.#cancelled);
     return this.#ending.promise;
   }
 
   /** @param {string} id */
   #start(id) {
     this.#inputs.keepsKeys = this.collateResults;
-    const spec = {
+    try {
+      this.#running = this.#engine.start(this.#describe(id), this.#notify);
+      this.#running.begin();
+    } catch (error) {
+      const { code, name, message } = /** @type {any} */ (error);
+      this.#failure = /** @type {Error} */ (error);
+      this.#cancelWith(String(code ?? name), message);
+    }
+  }
+
+  /** @param {string} id */
+  #describe(id) {
+    return {
       id,
       source: this.#source,
       arguments: parcelOf(Array.from(this.#arguments), 'arguments'),
@@ -174,10 +186,7 @@ export class Job extends EventEmitter {
       public: parcelOf({ ...this.public }, 'job.public'),
       total: this.#inputs.length,
       policy: { ...this.policy },
-      collate: this.collateResults,
     };
-    this.#running = this.#engine.start(spec, this.#notify);
-    this.#running.begin();
   }
 
   /** Like `exec`, on so many workers at most. @param {number} cores @param {...any} args those of `exec` */
@@ -328,8 +337,12 @@ export class Job extends EventEmitter {
   #cancelWith(code, reason) {
     this.#status.runStatus = 'cancelled';
     const event = { job: this.id, runStatus: 'cancelled', reason, code };
-    this.emit('cancel', event);
-    if (code !== 'ECANCELLED') this.emit(code, event);
+    const isHeard = this.emit('cancel', event);
+    if (code !== 'ECANCELLED') {
+      this.emit(code, event);
+      // The promise is often let go: nothing else would tell why there are no results.
+      if (!isHeard) console.error(`Job ${this.id} was cancelled: ${reason}`);
+    }
     this.#ending.reject(this.#failure ?? new JobError(`job ${this.id} was cancelled: ${reason}`, code, reason));
   }
 }

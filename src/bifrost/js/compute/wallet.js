@@ -45,6 +45,8 @@ export const isAddress = (value) => HEX.test(String(value));
 
 /** An account, encrypted or not: neither its key nor the cipher text is kept. */
 export class Keystore {
+  #isLocked = true;
+
   /** @param {any} given a keystore file's contents, as text or parsed */
   constructor(given) {
     const { address, label } = contents(given);
@@ -52,17 +54,21 @@ export class Keystore {
     this.label = typeof label === 'string' ? label : '';
   }
 
-  /** Nothing needs unlocking here. */
-  async unlock() {}
+  /** Asks for nothing: what is locked is not here. */
+  async unlock() {
+    this.#isLocked = false;
+  }
 
-  lock() {}
+  lock() {
+    this.#isLocked = true;
+  }
 
   isLocked() {
-    return true;
+    return this.#isLocked;
   }
 
   isUnlocked() {
-    return false;
+    return !this.#isLocked;
   }
 
   /** @returns {Promise<never>} */
