@@ -35,7 +35,7 @@ def examine(live: bool = True) -> Report:
     report.sections["Node.js"] = list(_node())
     report.sections["Bifrost's own parts"] = [_javascript(), _native()]
     report.sections["Shared memory"] = list(_shared_memory())
-    report.sections["Project"] = [_project()]
+    report.sections["Project"] = [_project(), _dcp_client()]
     if live:
         report.sections["Live check"] = list(_live())
     return report
@@ -284,6 +284,14 @@ def _project() -> Finding:
         if (folder / "package.json").is_file():
             return Finding("package.json", str(folder / "package.json"))
     return Finding("package.json", f"none above {here}; npm.install would make one there")
+
+
+def _dcp_client() -> Finding:
+    """Who answers `require('dcp-client')`."""
+    scheduler = os.environ.get("DCP_SCHEDULER_LOCATION")
+    if not scheduler:
+        return Finding("dcp-client", "Bifrost's own engine")
+    return Finding("dcp-client", f"npm's, with the scheduler {scheduler} (DCP_SCHEDULER_LOCATION)")
 
 
 def _live() -> Iterator[Finding]:
