@@ -266,8 +266,28 @@ def test_generators_cancel_and_resume(node: Node) -> None:
     assert node.eval("thrown") == "empty"
 
 
+def test_an_input_may_wait_for_the_result_of_another(node: Node) -> None:
+    node.run(
+        INIT
+        + """
+        const chain = async function* () {
+          for (let value = 1; value < 100; value = await new Promise((next) => (go = next))) {
+            yield value;
+          }
+        };
+        const job = compute.for(chain(), (x) => 3 * x);
+        job.on('result', ({ result }) => go(result));
+        powers = Array.from(await job.exec());
+        """
+    )
+    assert node.eval("powers") == [3, 9, 27, 81, 243]
+
+
 def test_modules_are_published_and_required(
-    node: Node, home: Path, monkeypatch: pytest.MonkeyPatch
+    node: Node,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("BIFROST_MODULES", str(home / "modules"))
     (home / "shapes.js").write_text(
@@ -284,13 +304,16 @@ def test_modules_are_published_and_required(
         areas = Array.from(await job.exec());
         const other = compute.for([1], (x) => x);
         other.requires(['nothing/there']);
-        await other.exec().catch((error) => { missing = error.message; });
+        await other.exec().catch((error) => { missing = [error.code, error.message]; });
         """
     )
     assert node.eval("published.version") == "0.0.1"
     assert modules.newest("shapes") is not None
     assert node.eval("areas") == [3, 12]
-    assert "nothing/there" in node.eval("missing")
+    code, message = node.eval("missing")
+    assert code == "ENOMODULE"
+    assert "nothing/there" in message
+    assert "was cancelled: no module 'nothing/there'" in capfd.readouterr().err
 
 
 def test_keystores_stay_here(node: Node, home: Path) -> None:
