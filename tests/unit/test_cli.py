@@ -15,8 +15,12 @@ from bifrost.errors import BifrostError, JSError, RunTimeout
 from bifrost.frontend import cli, doctor
 from bifrost.frontend.doctor_report import Finding, Report
 
+COMMANDS = [
+    "convert-model", "doctor", "modules", "publish", "publish-mnist", "run", "serialize-model",
+]  # fmt: skip
 
-@pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["run", "--help"]])
+
+@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])
 def test_help_has_examples_and_fits_a_terminal(words, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:

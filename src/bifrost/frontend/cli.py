@@ -1,4 +1,4 @@
-"""The `bifrost` command: `doctor`, `run` and `demo`.
+"""The `bifrost` command: `doctor`, `run`, `demo`, and what cli_modules.py adds.
 
 Each subcommand imports what it needs when it runs, so that --help and --version
 answer at once and work on a broken installation.
@@ -53,10 +53,13 @@ examples:
 `bifrost COMMAND --help` says more about each command.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    from .cli_modules import add_commands
+
     parser.add_argument("--version", action=_ShowVersion, help="print Bifrost's version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_doctor(commands)
     _add_run(commands)
+    add_commands(commands)
     commands.add_parser(
         "demo", help="share real data between NumPy and an npm package", add_help=False
     )

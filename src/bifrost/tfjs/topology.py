@@ -114,11 +114,12 @@ class _Conversion:
             return {"class_name": "Sequential", "config": converted}
         for ends in ("input_layers", "output_layers"):
             converted[ends] = list(_ends(config[ends]))
-        # In TensorFlow.js a model's own making is the first call of it, so others count from 1.
-        nested = {layer["name"] for layer in layers if layer["class_name"] in MODELS}
-        calls = [call for layer in layers for call in layer["inbound_nodes"]]
-        for source in chain(converted["output_layers"], *calls):
-            source[1] += source[0] in nested
+        if not self.legacy:
+            # There a nested model's own making is the first call of it; Keras 3 has no such call.
+            nested = {layer["name"] for layer in layers if layer["class_name"] in MODELS}
+            calls = [call for layer in layers for call in layer["inbound_nodes"]]
+            for source in chain(converted["output_layers"], *calls):
+                source[1] += source[0] in nested
         return {"class_name": "Functional", "config": converted}
 
     def layer(self, node: Config, made: Any, masks: Set[str] = frozenset()) -> Config:
@@ -178,8 +179,8 @@ class _Conversion:
             inner["name"] = inner["name"].removeprefix("forward_")
             options.pop("backward_layer", None)
         for key in config:
-            # The default would be computed, which is slow for a large orthogonal matrix.
-            if key.endswith("_initializer"):
+            # The defaults would be computed, which is slow for a large orthogonal matrix.
+            if key.endswith("_initializer") and kind != "SeparableConv2D":
                 options[key] = {"class_name": "Zeros", "config": {}}
         return options
 
