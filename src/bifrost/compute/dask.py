@@ -23,8 +23,8 @@ from distributed import Client, Future, WorkerPlugin, get_worker
 from ..errors import BifrostError
 from ..protocol import parcels
 from .engine import Chunk, Report, Work
-from .events import Broken, Capacity, EngineEvent, Lost, Said
-from .hosting import Answer, Host
+from .events import Broken, Capacity, Lost, Said
+from .hosting import Answer, Host, events_of
 
 _PLUGIN: Final = "bifrost"
 #: Seconds between two looks at how many workers there are.
@@ -143,7 +143,7 @@ class _Crew:
             if self._futures.pop(number, None) is None:
                 return
             heard = self._heard.pop(number, 0)
-        for event in answer:
+        for event in events_of(answer, number):
             if isinstance(event, Said):
                 heard -= 1
                 if heard >= 0:
@@ -254,7 +254,7 @@ def _carry(work: Work) -> Work:
     return work
 
 
-def _run(work: Work, topic: str, number: int, data: list[bytes]) -> list[EngineEvent]:
+def _run(work: Work, topic: str, number: int, data: list[bytes]) -> Answer:
     worker = get_worker()
     host = _host_of(worker)
     key = worker.get_current_task()
@@ -269,10 +269,10 @@ def _run(work: Work, topic: str, number: int, data: list[bytes]) -> list[EngineE
         worker.log_event(topic, (number, heard, said.position, said.what, list(said.details)))
         heard += 1
 
-    return host.run(work, work.id, number, data, is_wanted, say)
+    return host.run(work, work.id, data, is_wanted, say)
 
 
-def _forget(job: str, dask_worker: Any) -> None:
+async def _forget(job: str, dask_worker: Any) -> None:
     if _PLUGIN in dask_worker.plugins:
         _host_of(dask_worker).forget(job)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .engine import Chunk, Report, Work
 from .events import Broken, Capacity, Lost
-from .hosting import Answer, Host
+from .hosting import Answer, Host, events_of
 from .local import cores
 from .sandbox import require
 
@@ -85,7 +85,7 @@ class _Crew:
         elif (answer := future.result()) is None:  # that process sees the job for the first time
             self._submit(number, parcels, self._work)
         else:
-            for event in answer:
+            for event in events_of(answer, number):
                 self._report(event)
 
     def cancel(self, number: int) -> None:
@@ -152,8 +152,8 @@ def _run(
     if work is None and not host.knows(job):
         return None
     if not Path(lease).exists():  # another machine's: it cannot be asked
-        return host.run(work, job, number, parcels, lambda: True)
-    answer = host.run(work, job, number, parcels, lambda: _is_wanted(lease, number))
+        return host.run(work, job, parcels, lambda: True)
+    answer = host.run(work, job, parcels, lambda: _is_wanted(lease, number))
     if not _is_wanted(lease):
         host.forget(job)
     return answer
