@@ -144,5 +144,3 @@ def events_of(answer: Answer, number: int) -> Iterator[EngineEvent]:
 
 _OF_CHUNKS: Final = (Returned, Threw, Died, Said, Lost)
 _EVENTS: Final[dict[str, Any]] = {kind.__name__: kind for kind in _OF_CHUNKS}
-    kind.__name__: kind for kind in (Returned, Threw, Died, Said, Lost)
-}
