@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -331,7 +333,7 @@ def test_keystores_stay_here(node: Node, home: Path) -> None:
     assert "SECRET" not in shown["shown"] + shown["inside"]
     (home / ".dcp" / "default.keystore").unlink()
     expected = (
-        "ENOENT Could not locate keystore named 'default' in these locations: "
+        "Could not locate keystore named 'default' in these locations: "
         f'["{home}/.dcp/default.keystore"]'
     )
     with pytest.raises(JSError) as caught:
@@ -391,6 +393,23 @@ def test_ours_answers_everywhere(node: Node, home: Path) -> None:
         assert node.eval("files") == ["bifrost", True, True]
 
 
+def test_nothing_is_loaded_before_it_is_asked_for(node: Node) -> None:
+    loaded = """
+    (() => {
+      const session = new (require('node:inspector').Session)();
+      const urls = [];
+      session.connect();
+      session.on('Debugger.scriptParsed', ({ params }) => urls.push(params.url));
+      session.post('Debugger.enable');
+      session.disconnect();
+      return urls.map((url) => url.split('/js/compute/')[1]).filter(Boolean);
+    })()
+    """
+    assert node.eval(loaded) == ["names.js"]
+    node.require("dcp-client")
+    assert "job.js" in node.eval(loaded)
+
+
 def test_a_scheduler_has_npms_client_answer(home: Path) -> None:
     env = {"DCP_SCHEDULER_LOCATION": "http://127.0.0.1:1"}
     with Node(cwd=home, env=env) as node:
@@ -419,6 +438,26 @@ def test_a_node_that_ends_ends_its_jobs(home: Path) -> None:
 
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_job(node: Node) -> None:
+    node.run(INIT)
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        node.run(
+            """
+            job = compute.for([0, 1], () => new Promise((done) => setTimeout(done, 600000)));
+            ended = '';
+            job.exec().catch((error) => { ended = error.code; });
+            await new Promise(() => {});
+            """
+        )
+    timer.join()
+    assert node.eval("job.status.runStatus") in ("new", "running")
+    node.run("await job.cancel('enough')")
+    until(lambda: node.eval("ended"))
+    assert node.eval("ended") == "ECANCELLED"
 
 
 SCRIPT = """

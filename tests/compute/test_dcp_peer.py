@@ -1,4 +1,4 @@
-"""Ranges and emitters beside those of npm's dcp-client, run in the same Node.js.
+"""Ranges, emitters and keystores beside those of npm's dcp-client, run in the same Node.js.
 
 Of that package (MIT, by Distributive) only what runs without a scheduler is asked. 5.x counts
 slices from 1 and has more kinds of ranges than 3.x; the values of ranges are the same. (Its `max`
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,27 @@ CURVES = [
     ["binomial", 9, 0.25],
 ]  # fmt: skip
 
+#: Of an account that nobody has, encrypted with an empty passphrase.
+KEYSTORE = {
+    "version": 3,
+    "id": "6c5d6a76-cea9-4611-b288-a48ae4e67c8b",
+    "address": "0e70f230f7a62ccf2bfd0368f07d3493d066a100",
+    "crypto": {
+        "ciphertext": "b12146c08902bc3a933ce0aaafc7a5a6a5404076694c93f8c8bc76d45b55f2aa",
+        "cipherparams": {"iv": "0c42a75f5d9eede51247d67c0fe70c98"},
+        "cipher": "aes-128-ctr",
+        "kdf": "scrypt",
+        "kdfparams": {
+            "dklen": 32,
+            "salt": "5d7e279bb9d152e214f0d75932198297fa54668659091a34b4cd05ce20e82abf",
+            "n": 1024,
+            "r": 8,
+            "p": 1,
+        },
+        "mac": "32099c5258daa4d181b1e3e377b32e30f0467d15c054483b27b5e891aaf1cd94",
+    },
+}
+
 SCRIPT = """
 const { RangeObject, MultiRangeObject, SparseRangeObject } = require('dcp/range-object');
 const { set } = require('dcp/stats-ranges');
@@ -58,7 +80,15 @@ emitter.on('NoProgress', listen);
 emitter.addEventListener('noPROGRESS', listen);
 emitter.once('noprogress', listen);
 emitter.emit('NOPROGRESS', 1);
-setTimeout(() => {
+const wallet = require('dcp/wallet');
+const attempt = (promise) => promise.then(
+  (keystore) => String(keystore.address).toLowerCase(),
+  ({ name, code, message }) => [name, code, message],
+);
+setTimeout(async () => {
+  const keystores = await Promise.all(
+    [wallet.get(), wallet.get('other'), wallet.getId()].map(attempt),
+  );
   const count = emitter.listenerCount('noprogress');
   emitter.removeListener('noprogress', listen);
   emitter.off('NOprogress', listen);
@@ -74,6 +104,7 @@ setTimeout(() => {
     multi: multi.map((one) => shown(new MultiRangeObject(one))),
     sparse: sparse.map((one) => shown(new SparseRangeObject({ sparse: one }))),
     curves: curves.map(([name, ...rest]) => set[name](...rest).toArray()),
+    keystores,
     heard: [heard, count, emitter.listenerCount('noprogress')],
   }));
 }, 50);
@@ -88,9 +119,12 @@ def ask(script: Path, cwd: Path) -> Any:
         "sparse": SPARSE,
         "curves": CURVES,
     }
+    (cwd / ".dcp").mkdir()
+    (cwd / ".dcp" / "default.keystore").write_text(json.dumps(KEYSTORE))
     command = [str(find_node().path), str(script), json.dumps(cases)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    env = {**os.environ, "HOME": str(cwd)}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.replace(str(cwd), "HOME"))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +147,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return ask(home / "ours.cjs", home)
 
 
-@pytest.mark.parametrize("part", ["ranges", "refused", "multi", "sparse", "heard"])
+@pytest.mark.parametrize("part", ["ranges", "refused", "multi", "sparse", "heard", "keystores"])
 def test_our_client_answers_as_theirs_does(part: str, ours: Any, theirs: Any) -> None:
     assert ours[part] == theirs[part]
 

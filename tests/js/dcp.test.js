@@ -193,6 +193,24 @@ test('a job that cannot start says so, whoever catches it', async (context) => {
   assert.equal(job.status.runStatus, 'cancelled');
 });
 
+test('what a worker forges ends the job, and nothing else', async () => {
+  for (const forged of [['result', 0, 1, Buffer.from('garbage')], ['work', 0, 'name', Buffer.from([9, 0, 0, 0, 1])]]) {
+    const start = (_spec, notify) => ({
+      begin: () => notify([['accepted'], forged, ['console', 0, 'log', 'after']]),
+      cancel: (reason, code) => notify([['cancel', code, reason]]),
+    });
+    const { compute } = createClient(() => ({ engine: { start } })).get('dcp-client').initSync();
+    const job = compute.for([1], (x) => x);
+    const events = record(job, ['error', 'console', 'cancel']);
+    await assert.rejects(job.exec(), { name: 'ProtocolError' });
+    assert.deepEqual(events.map(([name, { code }]) => [name, code]), [
+      ['error', 'EPROTOCOL'],
+      ['console', undefined],
+      ['cancel', 'EPROTOCOL'],
+    ]);
+  }
+});
+
 test('cancel rejects and leaves what came; resume goes on', async () => {
   const job = compute.for(0, 9, (x) => x);
   const events = record(job, ['cancel', 'ECANCELLED', 'complete']);
@@ -318,7 +336,7 @@ test('keystores: the files of the guide, and nothing of their contents', async (
     cli.getAccountKeystore(),
     ({ code, message }) =>
       code === 'ENOENT' &&
-      message === `ENOENT Could not locate keystore named 'default' in these locations: ["${folder}/default.keystore"]`,
+      message === `Could not locate keystore named 'default' in these locations: ["${folder}/default.keystore"]`,
   );
   await assert.rejects(cli.getIdentityKeystore(), /named 'id'/);
   fs.mkdirSync(folder);
@@ -339,7 +357,7 @@ test('keystores: the files of the guide, and nothing of their contents', async (
   assert.doesNotMatch(util.inspect(engine.specs.at(-1), { depth: 9 }), /0e70f2/);
   fs.writeFileSync(path.join(folder, 'bad.keystore'), '{"crypto": "SECRET"');
   await assert.rejects(wallet.get('bad'), ({ message }) => /bad\.keystore is no keystore/.test(message) && !/SECRET/.test(message));
-  await assert.rejects(wallet.load('/nowhere/x.keystore'), /ENOENT Could not locate keystore '\/nowhere\/x\.keystore'/);
+  await assert.rejects(wallet.load('/nowhere/x.keystore'), /Could not locate keystore '\/nowhere\/x\.keystore'/);
   await assert.rejects(compute.for([1], (x) => x).exec(1, Promise.resolve(1)), /this is no keystore/);
 });
 

@@ -282,9 +282,11 @@ export class Job extends EventEmitter {
       case 'console':
         this.emit('console', { sliceNumber: index, level: parts[1], message: parts[2] });
         break;
-      case 'work':
-        this.work.emit(parts[1], unpack(parts[2]));
+      case 'work': {
+        const value = this.#open(index, parts[2], `work.emit('${parts[1]}')`);
+        if (value) this.work.emit(parts[1], value[0]);
         break;
+      }
       case 'error':
         this.#complain({ sliceNumber: index, ...parts[1] });
         if (parts[1].code === 'ENOPROGRESS') this.emit('noProgress', { sliceNumber: index });
@@ -305,19 +307,28 @@ export class Job extends EventEmitter {
 
   /** @param {number} index @param {number} time in milliseconds @param {Uint8Array} parcel */
   #receive(index, time, parcel) {
-    let result;
-    try {
-      result = unpack(parcel);
-    } catch (error) {
-      const { name, message, stack } = /** @type {Error} */ (error);
-      this.#failure ??= /** @type {Error} */ (error);
-      this.#complain({ sliceNumber: index, name, message, stack, code: 'EBADRESULT' });
-      this.#running?.cancel(`the result of slice ${index} cannot be read: ${message}`);
-      return;
-    }
+    const value = this.#open(index, parcel, 'its result');
+    if (!value) return;
+    const [result] = value;
     if (this.collateResults) this.#values.set(index, result);
     this.#announce(index, result, time);
     if (this.collateResults) this.emit('resultsUpdated', { sliceNumber: index });
+  }
+
+  /**
+   * What a worker sent; nothing if it cannot be read, which ends the job.
+   * @param {number} index @param {Uint8Array} parcel @param {string} what @returns {[any] | undefined}
+   */
+  #open(index, parcel, what) {
+    try {
+      return [unpack(parcel)];
+    } catch (error) {
+      const { name, message, stack } = /** @type {Error} */ (error);
+      this.#failure ??= /** @type {Error} */ (error);
+      this.#complain({ sliceNumber: index, name, message, stack, code: 'EPROTOCOL' });
+      this.#running?.cancel(`slice ${index}: ${what} cannot be read: ${message}`, 'EPROTOCOL');
+      return undefined;
+    }
   }
 
   /** @param {number} index @param {any} result @param {number} time */

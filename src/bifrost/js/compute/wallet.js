@@ -164,7 +164,7 @@ async function read(place, Kind) {
 }
 
 /** @param {string} message */
-const missing = (message) => Object.assign(new Error(`ENOENT ${message}`), { code: 'ENOENT' });
+const missing = (message) => Object.assign(new Error(message), { code: 'ENOENT' });
 
 /** @param {any} given */
 function contents(given) {
