@@ -1,4 +1,4 @@
-"""The code of the README and of docs/processes.md, run as printed."""
+"""The code of the README and of some pages of docs/, run as printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from support.notebook import notebook
 
 ROOT = Path(__file__).parents[2]
-PAGES = "".join((ROOT / page).read_text() for page in ("README.md", "docs/processes.md"))
+PAGES = "".join(
+    (ROOT / page).read_text() for page in ("README.md", "docs/processes.md", "docs/compute.md")
+)
 BLOCK = re.compile(r"(<!-- needs the npm registry -->\n)?```(python|ipython)\n(.*?)```", re.S)
 BLOCKS = [(kind, code, bool(network)) for network, kind, code in BLOCK.findall(PAGES)]
 
