@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import JobError, JournalError, SliceError
+from ..errors import JobError, JournalError, SandboxError, SliceError
 from .engine import Engine
 from .engines import current, find, use
 from .executor import Executor
@@ -50,6 +50,7 @@ __all__ = [
     "RemoteDataPattern",
     "RemoteDataSet",
     "Results",
+    "SandboxError",
     "SliceError",
     "SliceFailure",
     "SliceProgress",

@@ -73,8 +73,8 @@ def rules() -> dict[str, Any] | None:
     return {
         "arch": arch,
         "last": _LAST,
-        "forbidden": _numbers(_FORBIDDEN, column),
-        "absent": _numbers(_ABSENT, column),
+        "forbidden": [*_numbers(_FORBIDDEN, column).values()],
+        "absent": [*_numbers(_ABSENT, column).values()],
         # kill, tgkill: only itself, as `abort` does. prlimit64: its own limits, which it calls 0.
         "own": [pick(62, 129), pick(234, 131)],
         "itself": [pick(302, 261)],
@@ -89,6 +89,13 @@ def rules() -> dict[str, Any] | None:
     }
 
 
-def _numbers(table: str, column: int) -> list[int]:
+def numbers() -> dict[str, int]:
+    """Return the numbers of the calls that are refused, whatever they are given."""
+    column = _MACHINES[platform.machine()][1]
+    return _numbers(_FORBIDDEN, column) | _numbers(_ABSENT, column)
+
+
+def _numbers(table: str, column: int) -> dict[str, int]:
     words = " ".join(line for line in table.splitlines() if not line.startswith("#")).split()
-    return [int(number) for number in words[1 + column :: 3] if number != "-"]
+    pairs = zip(words[::3], words[1 + column :: 3], strict=True)
+    return {name: int(number) for name, number in pairs if number != "-"}

@@ -45,6 +45,8 @@ _IDENTS: Final = 1 << 32
 _OUT_OF_MEMORY: Final = re.compile(
     r"^(?:FATAL ERROR|# Fatal)[^\n]*(?:memory|allocation)|std::bad_alloc|out of memory", re.I | re.M
 )
+#: How V8 ends where it can have no more memory, and sometimes cannot even say so.
+_ABRUPT: Final = (signal.SIGSEGV, signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGBUS)
 
 
 class WorkerDied(BifrostError):
@@ -282,6 +284,8 @@ class Worker:
                 f"worker was ended by signal 9, from outside {limit}; the system sends it, too,"
                 " when it runs out of memory"
             )
+        if -status in _ABRUPT and not words:
+            return "EDIED", f"worker crashed (signal {-status}), perhaps for want of memory {limit}"
         how = f"by signal {-status}" if status < 0 else f"with exit code {status}"
         said = f"; its last words:\n{words[-1000:]}" if words else ""
         return "EDIED", f"worker ended {how}{said}"

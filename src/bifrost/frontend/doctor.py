@@ -35,6 +35,8 @@ def examine(live: bool = True) -> Report:
     report.sections["Node.js"] = list(_node())
     report.sections["Bifrost's own parts"] = [_javascript(), _native()]
     report.sections["Shared memory"] = list(_shared_memory())
+    if live:
+        report.sections["Sandbox of compute's workers"] = list(_sandbox())
     report.sections["Project"] = [_project(), _dcp_client()]
     if live:
         report.sections["Live check"] = list(_live())
@@ -276,6 +278,30 @@ def _read(path: str | Path) -> str:
 
 def _gib(count: int) -> str:
     return f"{count / 2**30:.1f} GiB"
+
+
+def _sandbox() -> Iterator[Finding]:
+    """The layers that shut workers in: each is tried."""
+    from ..compute.sandbox import LAYERS, survey
+    from ..errors import NodeNotFound, SandboxError
+
+    try:
+        missing = survey().missing
+    except NodeNotFound:
+        yield Finding("layers", "no Node.js to try them with")  # what to do is said above
+        return
+    except SandboxError as error:
+        yield _broken("layers", str(error))
+        return
+    for name, purpose in LAYERS.items():
+        if name in missing:
+            yield Finding(name, f"missing: {missing[name]}\n(it would be: {purpose})")
+        else:
+            yield Finding(name, purpose, "ok")
+    if missing:
+        yield Finding("sandbox='strict'", "cannot be had here; 'standard' takes what there is")
+    else:
+        yield Finding("sandbox='strict'", "can be had", "ok")
 
 
 def _project() -> Finding:

@@ -7,7 +7,7 @@
 import { createHash, randomFillSync } from 'node:crypto';
 import { own } from './channel.js';
 
-const { utf8Write, ucs2Write } = /** @type {any} */ (Buffer.prototype);
+const { utf8Write, utf8Slice, ucs2Write, ucs2Slice } = /** @type {any} */ (Buffer.prototype);
 const { performance, setTimeout, clearTimeout, setImmediate, TextDecoder, URL } = globalThis;
 const PARTS = /** @type {const} */ ([
   'href', 'origin', 'protocol', 'username', 'password', 'host', 'hostname', 'port', 'pathname', 'search', 'hash',
@@ -50,6 +50,11 @@ export function makeHost(channel, events) {
     function encode(text, bytes, wide) {
       if (typeof text !== 'string') throw new TypeError('not text');
       return Reflect.apply(wide ? ucs2Write : utf8Write, own(bytes), [text, 0]);
+    },
+    /** @param {Uint8Array} bytes @param {boolean} wide as they were encoded */
+    function text(bytes, wide) {
+      const view = own(bytes);
+      return Reflect.apply(wide ? ucs2Slice : utf8Slice, view, [0, view.length]);
     },
     /** @param {Uint8Array} bytes @param {string} label @param {boolean} fatal @param {boolean} keepMark */
     function decode(bytes, label, fatal, keepMark) {

@@ -3,7 +3,7 @@
  * as byte strings; to work functions they are Uint8Arrays.
  */
 
-import { decode, encode } from './host.js';
+import { encode, textOf } from './host.js';
 
 const { Array, ArrayBuffer, DataView, Number, RangeError, TypeError, Uint8Array } = globalThis;
 const scratch = new DataView(new ArrayBuffer(8));
@@ -143,12 +143,12 @@ export class Buffer extends Uint8Array {
 
   /** @param {number} start @param {number} end */
   utf8Slice(start, end) {
-    return decode(plain(this, start, end));
+    return textOf(plain(this, start, end));
   }
 
   /** @param {string} [encoding] @param {number} [start] @param {number} [end] @returns {string} */
   toString(encoding = 'utf8', start = 0, end = this.length) {
-    if (encoding !== 'hex') return decode(plain(this, start, end), encoding === 'utf16le' ? 'utf-16le' : 'utf-8');
+    if (encoding !== 'hex') return textOf(plain(this, start, end), encoding === 'utf16le');
     let text = '';
     for (let i = start; i < end; i++) text += (this[i] < 16 ? '0' : '') + this[i].toString(16);
     return text;

@@ -4,12 +4,15 @@
  */
 
 /** @type {any[]} */
-let [hostSend, hostFinished, hostArm, hostNow, hostOrigin, hostRandom, hostEncode, hostDecode, hostUrl, hostDigest] = [];
+let [
+  hostSend, hostFinished, hostArm, hostNow, hostOrigin, hostRandom, hostEncode, hostText, hostDecode, hostUrl, hostDigest,
+] = [];
 
 /** @param {Function[]} functions as `sandbox/host.js` makes them */
 export function connect(...functions) {
-  [hostSend, hostFinished, hostArm, hostNow, hostOrigin, hostRandom, hostEncode, hostDecode, hostUrl, hostDigest] =
-    functions;
+  [
+    hostSend, hostFinished, hostArm, hostNow, hostOrigin, hostRandom, hostEncode, hostText, hostDecode, hostUrl, hostDigest,
+  ] = functions;
 }
 
 /**
@@ -76,14 +79,23 @@ export function encode(text, bytes, wide = false) {
   }
 }
 
+/** The reverse of `encode`. @param {Uint8Array} bytes @param {boolean} [wide] @returns {string} */
+export function textOf(bytes, wide = false) {
+  try {
+    return hostText(bytes, wide);
+  } catch {
+    throw new RangeError('the text cannot be decoded');
+  }
+}
+
 /**
  * @param {Uint8Array} bytes
- * @param {string} [label]
- * @param {boolean} [fatal]
- * @param {boolean} [keepMark]
+ * @param {string} label
+ * @param {boolean} fatal
+ * @param {boolean} keepMark
  * @returns {string}
  */
-export function decode(bytes, label = 'utf-8', fatal = false, keepMark = true) {
+export function decode(bytes, label, fatal, keepMark) {
   try {
     return hostDecode(bytes, label, fatal, keepMark);
   } catch {

@@ -48,7 +48,7 @@ export class TextDecoder {
     this.fatal = Boolean(options.fatal);
     this.ignoreBOM = Boolean(options.ignoreBOM);
     try {
-      decode(new Uint8Array(0), this.encoding);
+      decode(new Uint8Array(0), this.encoding, false, false);
     } catch {
       throw new RangeError(`The "${label}" encoding is not supported`);
     }
