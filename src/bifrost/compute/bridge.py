@@ -60,10 +60,10 @@ class Run:
 
     def begin(self) -> None:
         """Start; also: go on after `cancel`."""
-        previous = self._thread
-        self._thread = threading.Thread(
-            target=self._run, args=(previous,), name="bifrost-job", daemon=True
-        )
+        if self._thread is not None:
+            self._thread.join()
+            self._driver.advance()  # what came too late is not to end what begins now
+        self._thread = threading.Thread(target=self._run, name="bifrost-job", daemon=True)
         self._thread.start()
 
     def feed(self, parcels: Sequence[bytes], exhausted: bool) -> None:
@@ -75,9 +75,7 @@ class Run:
         """End the job; `begin` goes on with it."""
         self._driver.cancel(reason, code)
 
-    def _run(self, previous: threading.Thread | None) -> None:
-        if previous is not None:
-            previous.join()
+    def _run(self) -> None:
         try:
             self._look_after(self._driver)
         except KernelDied:

@@ -152,10 +152,11 @@ export class Job extends EventEmitter {
    */
   async exec(offer, keystore, _sliceProfile) {
     if (this.#hasStarted) throw new Error('job.exec() was called before: a job runs once; make another with compute.for');
-    this.#hasStarted = true;
-    this.#setReadyState('exec');
+    if (this.#isOver) throw new Error('the job was closed: make another with compute.for');
     if (offer !== undefined) this.setSlicePaymentOffer(offer);
     if (keystore !== undefined && keystore !== null) this.setPaymentAccountKeystore(keystore);
+    this.#hasStarted = true;
+    this.#setReadyState('exec');
     this.id = Array.from({ length: ID_LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('');
     for (const state of ['init', 'preauth', 'deploying']) this.#setReadyState(state);
     if (this.#cancelled === undefined) this.#start(this.id);
@@ -203,11 +204,14 @@ export class Job extends EventEmitter {
     this.#running?.cancel(this.#cancelled);
   }
 
-  /** Go on with a job that was cancelled. @returns {Promise<ResultHandle>} as `exec` */
+  /**
+   * Go on with a job that was cancelled; not with one whose inputs failed.
+   * @returns {Promise<ResultHandle>} as `exec`
+   */
   async resume() {
     if (!this.#hasStarted) throw new Error('job.resume() goes on with a job that was executed');
-    if (this.#status.runStatus !== 'cancelled' || !this.#running) return this.#ending.promise;
-    this.#failure = this.#cancelled = undefined;
+    if (this.#status.runStatus !== 'cancelled' || !this.#running || this.#failure) return this.#ending.promise;
+    this.#cancelled = undefined;
     this.#ending = withResolvers();
     this.#status.runStatus = 'running';
     this.#running.begin();
