@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bifrost import JSError, Node
-from bifrost.compute import modules
+from bifrost.compute import Range, SparseRange, modules
 
 INIT = """
 require('dcp-client').initSync();
@@ -162,7 +162,14 @@ def test_what_python_has_is_a_set_of_inputs(node: Node) -> None:
     def squares() -> Iterator[int]:
         yield from (n * n for n in range(4))
 
+    async def letters() -> AsyncIterator[str]:
+        yield "p"
+        yield "q"
+
     given = {
+        "letters": letters(),
+        "quarters": Range(0, 1, 0.25, group=3),
+        "pairs": SparseRange(Range(0, 1), ["x"]),
         "images": np.arange(12.0).reshape(3, 4),
         "names": ["a", "b"],
         "numbers": squares(),
@@ -173,11 +180,16 @@ def test_what_python_has_is_a_set_of_inputs(node: Node) -> None:
         const list = async (...all) => Array.from(await compute.for(...all).exec());
         rows = await list(images, (row) => row.typedArray.reduce((a, b) => a + b));
         twice = await list(names, (name) => name + name);
+        same = await Promise.all([letters, quarters, pairs].map((set) => list(set, (one) => one)));
         plus = await list(numbers, (n, one) => n + one, [1]);
+        const frame = bifrost.python('pandas').DataFrame({ a: [1, 2], b: ['x', 'y'] });
+        records = await list(frame, (row) => row);
         whole = await compute.for(1, 3, (x) => x).exec();
         """,
         given,
     )
+    assert changes["same"] == [["p", "q"], [[0, 0.25, 0.5], [0.75, 1]], [0, 1, "x"]]
+    assert changes["records"] == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
     assert changes["rows"] == [6, 22, 38]
     assert changes["twice"] == ["aa", "bb"]
     assert changes["plus"] == [1, 2, 5, 10]

@@ -67,6 +67,8 @@ def test_ranges_that_lead_nowhere(arguments: Any, error: type[Exception]) -> Non
 def test_ranges_are_sequences() -> None:
     one = Range(0, 10**15)
     assert (one[10**14], one[-1], len(one), one[2:5]) == (10**14, 10**15, 10**15 + 1, [2, 3, 4])
+    with pytest.raises(TypeError):
+        one["start"]  # type: ignore[call-overload]
     with pytest.raises(IndexError, match="of 3 inputs"):
         Range(1, 3)[3]
     assert repr(Range(0, 4, 2, 3)) == "Range(0, 4, 2, group=3)"

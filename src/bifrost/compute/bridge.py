@@ -19,6 +19,7 @@ from .driver import Driver
 from .engine import Work
 from .engines import current
 from .events import Tell
+from .inputs import Inputs
 from .modules import publish as publish_modules
 from .modules import resolve
 from .policy import Policy
@@ -132,6 +133,11 @@ def start(spec: Mapping[str, Any], notify: JSFunction) -> Run:
         TypeError, ValueError: there is no such rule as the policy names.
     """
     return Run(spec, notify)
+
+
+def inputs(source: Any) -> Inputs:
+    """The inputs that something of Python's yields, one after the other."""
+    return Inputs(source)
 
 
 def publish(

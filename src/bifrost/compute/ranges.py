@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ class Items(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self._item(each) for each in range(*index.indices(len(self)))]
-        place = index.__index__()
+        place = operator.index(index)
         if place < 0:
             place += len(self)
         if not 0 <= place < len(self):

@@ -16,7 +16,7 @@ import * as wallet from './wallet.js';
 /**
  * What there is to be known of Python.
  * @typedef {object} Host
- * @property {import('./job.js').Engine & {publish: (name: string, version: string | undefined, files: Record<string, string>) => any}} engine
+ * @property {import('./job.js').Engine & {inputs: (set: any) => any, publish: (name: string, version: string | undefined, files: Record<string, string>) => any}} engine
  * @property {string} version Bifrost's
  */
 

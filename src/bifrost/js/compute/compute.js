@@ -1,15 +1,16 @@
 /** `dcp/compute`: makes jobs, and finds them again. */
 
 import {
-  Array, Error, FinalizationRegistry, Number, Object, Set, String, TypeError, WeakRef,
+  Array, Error, FinalizationRegistry, Number, Object, Set, String, Symbol, TypeError, WeakRef,
 } from '../protocol/globals.js';
+import { idOf } from '../runtime/python.js';
 import { Inputs, kindOf } from './inputs.js';
 import { Job } from './job.js';
 import { RangeObject } from './ranges.js';
 import { RemoteDataPattern, RemoteDataSet } from './remote.js';
 import { sourceOf } from './work.js';
 
-/** @param {import('./job.js').Engine} engine */
+/** @param {import('./job.js').Engine & {inputs: (set: any) => any}} engine `inputs` makes an input set of Python's */
 export function createCompute(engine) {
   /** The jobs that were made here and are still in use. @type {Set<WeakRef<Job>>} */
   const jobs = new Set();
@@ -19,12 +20,15 @@ export function createCompute(engine) {
   function make(set, work, args = []) {
     const isList = Array.isArray(args) || (typeof args === 'object' && args !== null && typeof args.length === 'number');
     if (!isList) throw new TypeError(`the arguments of a work function come in an Array, not as ${kindOf(args)}`);
-    const job = new Job(engine, new Inputs(set), sourceOf(work), args);
+    const job = new Job(engine, new Inputs(ofPython(set)), sourceOf(work), args);
     const one = new WeakRef(job);
     jobs.add(one);
     registry.register(job, one);
     return job;
   }
+
+  /** What Python has yields the same inputs as it does there: a DataFrame its rows. @param {any} set */
+  const ofPython = (set) => (idOf(set) === undefined || set[Symbol.asyncIterator] ? set : engine.inputs(set));
 
   const executed = () => [...jobs].flatMap((one) => one.deref() ?? []).filter((job) => job.id !== null);
 

@@ -1,6 +1,6 @@
 /** What a job works on: inputs become parcels as Python asks for them. */
 
-import { Array, ArrayBuffer, Buffer, Map, Promise, Set, Symbol, TypeError } from '../protocol/globals.js';
+import { Array, ArrayBuffer, Buffer, Map, Number, Promise, Set, Symbol, TypeError } from '../protocol/globals.js';
 import { NDArray } from '../protocol/arrays.js';
 import { ShareError } from '../protocol/errors.js';
 import { pack } from '../protocol/parcels.js';
@@ -53,7 +53,8 @@ export class Inputs {
       const iterator = iterate.call(set);
       this.#next = () => iterator.next();
       this.close = () => void iterator.return?.();
-      if (set instanceof Map || set instanceof Set) this.length = set.size;
+      const length = set instanceof Map || set instanceof Set ? set.size : set.length;
+      if (Number.isInteger(length)) this.length = length;
     }
   }
 

@@ -252,6 +252,8 @@ export class SparseRangeObject extends SuperRangeObject {
 export function rangeOf(value) {
   if (value instanceof SuperRangeObject) return value;
   if (typeof value !== 'object' || value === null) return undefined;
+  const proto = Object.getPrototypeOf(value);
+  if (proto !== Object.prototype && proto !== null) return undefined; // it is something else, say of Python's
   if (SparseRangeObject.isProtoSparseRangelike(value)) return new SparseRangeObject(value);
   if (MultiRangeObject.isProtoMultiRangelike(value)) return new MultiRangeObject(value);
   if (DistributionRange.isProtoDistribution(value)) {
