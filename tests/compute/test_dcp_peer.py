@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import bifrost
+from bifrost import JSError, Node
 from bifrost.compute.ranges import Distribution, MultiRange, Range, SparseRange
 from bifrost.frontend.npm import Npm
 from bifrost.runtime.binaries import find_node
@@ -128,11 +129,16 @@ def ask(script: Path, cwd: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("dcp")
     Npm().install("dcp-client@5.6.1", allow_scripts=False, cwd=home)
-    (home / "theirs.cjs").write_text(f"require('dcp-client');\n{SCRIPT}")
-    return ask(home / "theirs.cjs", home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def theirs(project: Path) -> Any:
+    (project / "theirs.cjs").write_text(f"require('dcp-client');\n{SCRIPT}")
+    return ask(project / "theirs.cjs", project)
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +201,23 @@ def test_a_seed_gives_the_same_numbers_in_both_languages(tmp_path: Path) -> None
         ["random", "randomInt", "normalRNG"], json.loads(done.stdout), strict=True
     ):
         assert list(Distribution(name, 50, 3, 9, seed=12345)) == pytest.approx(own, rel=1e-14)
+
+
+def test_npms_client_does_no_harm_and_is_used_with_a_scheduler(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Node(cwd=project, env={"DCP_SCHEDULER_LOCATION": None}) as node:
+        assert node.run("engine = require('dcp-client').engine")["engine"] == "bifrost"
+    with Node(cwd=project, env={"DCP_SCHEDULER_LOCATION": "http://127.0.0.1:1"}) as node:
+        found = node.run(
+            """
+            const client = require('dcp-client');
+            engine = client.engine ?? null;
+            place = require.resolve('dcp-client');
+            """
+        )
+        assert found["engine"] is None
+        assert found["place"] == str(project / "node_modules" / "dcp-client" / "index.js")
+        with pytest.raises(JSError):  # it cannot reach the scheduler, says so, and exits
+            node.run("await client.init()")
+    assert "127.0.0.1:1" in capfd.readouterr().err
