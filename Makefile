@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-dask test live check format docs bench clean
+.PHONY: help setup demo demo-dask mnist test live check format docs bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -51,6 +51,9 @@ demo: $(if $(wildcard $(INSTALLED)),$(INSTALLED),$(DEMO_INSTALLED)) ## NumPy and
 
 demo-dask: $(INSTALLED) ## the same on a Dask cluster of 3 worker processes, one of which is killed
 	$(BIN)/bifrost demo --cluster $(ARGS)
+
+mnist: $(INSTALLED) ## the MNIST guide, headless: tuned, trained, published, read (examples/mnist)
+	$(BIN)/jupyter-execute --output=mnist.out examples/mnist/mnist.ipynb
 
 test: $(INSTALLED) ## the whole test suite, Python's and JavaScript's
 	$(BIN)/python -m pytest --durations=10 $(ARGS)
