@@ -277,7 +277,7 @@ const W = typeof WebSocket === 'undefined' ? require('internal/deps/undici/undic
 return await new Promise((yes, no) => { const w = new W(`ws://127.0.0.1:${given.port}/`); w.onopen = () => yes('breach'); w.onerror = (e) => no(e.error ?? e) })
 
 // ## look up a name
-// landlock
+// seccomp
 return 'breach' + (await require('dns/promises').lookup('localhost.localdomain.')).address
 
 // ## ask a name server
