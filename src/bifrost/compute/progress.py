@@ -26,7 +26,9 @@ class ProgressBar:
     def __init__(self, name: str, delay: float = 0.5) -> None:
         # Its monitor is a thread that would stay for good.
         kind = type("Bar", (_bar_class(),), {"monitor_interval": 0})
-        often = 0.1 if is_watched() else 5.0  # a log needs no animation
+        often = 0.1
+        if not is_watched():
+            delay, often = 0.0, 5.0  # a log needs no animation
         self._bar: Any = kind(
             desc=name, unit=" slices", delay=delay, mininterval=often, dynamic_ncols=True
         )
