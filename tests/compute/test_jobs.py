@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import numpy as np
 import psutil
@@ -149,6 +150,19 @@ def test_one_failure_does_not_stop_the_others():
     assert "work" in error.errors[5].stack
     assert list(error.results.items()) == [(0, 0), (2, 2), (3, 3), (4, 4)]
     assert isinstance(error.__cause__, JSError)
+
+
+def test_a_traceback_shows_the_work_functions_lines():
+    source = "async x => {\n  const f = (y) => { throw new Error('ä') };\n  return f(x);\n}"
+    with pytest.raises(compute.JobError) as caught:
+        compute.map(source, [1])
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "const f = (y) => { throw new Error('ä') };" in shown
+    assert ", line 3, in " in shown
+    first = "x => { throw new Error('one line') }"
+    with pytest.raises(compute.JobError) as caught:
+        compute.map(first, [1])
+    assert f".js:1:{first.index('new') + 1})" in caught.value.errors[0].stack
 
 
 def test_errors_can_be_collected_or_cancel_the_job():

@@ -127,6 +127,7 @@ def map(  # noqa: A001
     Raises:
         JobError: some failed. It has the results of the others.
     """
+    __tracebackhide__ = True  # in pytest and IPython
     job = for_(inputs, work, *arguments, engine=engine, **policy).requires(requires)
     return list(job.exec(timeout=timeout, progress=progress))
 

@@ -14,7 +14,7 @@ from .driver import Driver
 from .engine import Engine, Work, new_id
 from .engines import find
 from .events import Tell
-from .jobs import error_of
+from .failures import error_of
 from .policy import Policy
 from .work import make_work, source_of
 
@@ -97,6 +97,7 @@ class _Lane(threading.Thread):
 
     def __init__(self, work: Work, engine: Engine) -> None:
         super().__init__(name="bifrost-executor", daemon=True)
+        self._work = work
         self._driver = Driver(work, engine, self._take, None)
         self._waiting: deque[tuple[Future[Any], parcels.Parcel]] = deque()
         self._futures: dict[int, Future[Any]] = {}
@@ -158,7 +159,9 @@ class _Lane(threading.Thread):
                 self._settle(self._futures.pop(index), parcel)
             elif item.name == "failed":
                 index, parts = item.details
-                self._futures.pop(index).set_exception(error_of(parts))
+                self._futures.pop(index).set_exception(
+                    error_of(parts, self._work.id, self._work.source)
+                )
             elif item.name == "cancel":
                 code, reason = item.details
                 self._failure = JobError(code, reason, {}, None)

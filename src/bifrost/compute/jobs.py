@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import os
 import sys
@@ -13,12 +12,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Se
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar, overload
 
-from ..errors import BifrostError, JobError, JSError, RunTimeout, ShareError, SliceError
+from ..errors import BifrostError, JobError, RunTimeout, ShareError
 from ..protocol import parcels
 from ..runtime.interrupts import CtrlC
 from .driver import Driver
 from .engine import Engine, new_id
 from .events import Tell
+from .failures import error_of
 from .inputs import Inputs
 from .journal import Journal
 from .listeners import (
@@ -38,8 +38,6 @@ from .work import make_work, source_of
 _F = TypeVar("_F", bound=Callable[..., Any])
 #: Seconds after which inputs that come slowly are sent, though more were wanted.
 _PATIENCE: Final = 0.05
-#: What these errors were is not for JavaScript to say.
-_OF_WORKERS: Final = frozenset({"EDIED", "EMEMORY", "ESLICETOOSLOW", "ENOPROGRESS", "EPROTOCOL"})
 
 
 @dataclass
@@ -201,6 +199,7 @@ class Job:
             JournalError: the journal is another job's.
             SandboxError: this platform cannot confine the workers as the policy asks.
         """
+        __tracebackhide__ = True  # in pytest and IPython
         self._start(journal)
         deadline = None if timeout is None else time.monotonic() + timeout
         caller = sys._getframe(1).f_code.co_flags
@@ -439,13 +438,13 @@ class Job:
             call("status", status)
         elif name == "failed":
             index, parts = details
-            self._errors[index] = error_of(parts)
+            self._errors[index] = error_of(parts, self.id, self._source)
             if self._bar is not None:
                 self._bar.note(failed=len(self._errors))
             if self.policy.on_error == "collect" and self.collate_results:
                 self._values[index] = self._errors[index]
         elif name == "error":
-            call("error", SliceFailure(details[0], error_of(details[1])))
+            call("error", SliceFailure(details[0], error_of(details[1], self.id, self._source)))
         elif name == "console":
             if self._listeners.has("console"):
                 call("console", ConsoleMessage(*details))
@@ -464,6 +463,7 @@ class Job:
 
     def _outcome(self) -> Results:
         """The results, or the error that there are not all of them."""
+        __tracebackhide__ = True
         if self._cancelled is not None:
             code, reason = self._cancelled
             raise JobError(code, reason, dict(self._errors), self.results) from self._first()
@@ -480,20 +480,6 @@ class Job:
 
     def _first(self) -> BifrostError | None:
         return min(self._errors.items())[1] if self._errors else None
-
-
-def error_of(parts: dict[str, Any]) -> BifrostError:
-    """The exception that stands for a slice's error."""
-    name, message, code = parts["name"], parts["message"], parts.get("code")
-    if code in _OF_WORKERS:
-        return SliceError(code, message)
-    properties: dict[str, Any] = {}
-    if "properties" in parts:
-        with contextlib.suppress(BifrostError):  # Python may not have such values
-            properties.update(parcels.unpack(bytearray(parts["properties"])))
-    if code is not None:
-        properties.setdefault("code", code)
-    return JSError(name, message, parts.get("stack", ""), properties)
 
 
 def _left(deadline: float | None) -> float | None:

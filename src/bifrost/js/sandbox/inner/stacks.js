@@ -6,7 +6,8 @@
 const { Array, Promise, Reflect, String, TypeError } = globalThis;
 const { toString } = Error.prototype;
 const { then } = Promise.prototype;
-const { includes } = String.prototype;
+const { includes, indexOf, slice } = String.prototype;
+const { parseInt } = globalThis;
 
 /** Names of the inner realm's modules, of the host's files, and of Node.js's. */
 const OURS = ['bifrost:', 'file:///', 'node:'];
@@ -15,6 +16,19 @@ const OURS = ['bifrost:', 'file:///', 'node:'];
 function isOurs(line) {
   for (let i = 0; i < OURS.length; i++) if (Reflect.apply(includes, line, [OURS[i]])) return true;
   return false;
+}
+
+/** Where a column stands in the work function's first line; before that line stands a parenthesis. */
+const FIRST_LINE = 'work.js:1:';
+
+/** @param {string} line */
+function placed(line) {
+  const at = Reflect.apply(indexOf, line, [FIRST_LINE]);
+  if (at < 0) return line;
+  const start = at + FIRST_LINE.length;
+  const column = parseInt(Reflect.apply(slice, line, [start]), 10);
+  const rest = Reflect.apply(slice, line, [start + `${column}`.length]);
+  return `${Reflect.apply(slice, line, [0, start])}${column - 1}${rest}`;
 }
 
 /**
@@ -33,7 +47,7 @@ export function formatStack(_global, error, sites) {
   }
   for (let i = 0; i < sites.length; i++) {
     const line = String(sites[i]);
-    if (!isOurs(line)) text += `\n    at ${line}`;
+    if (!isOurs(line)) text += `\n    at ${placed(line)}`;
   }
   return text;
 }
