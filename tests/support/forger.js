@@ -3,7 +3,7 @@
  * Python what they are given. (Tests only.)
  */
 
-import { readSync, writeSync } from 'node:fs';
+import { closeSync, readSync, writeSync } from 'node:fs';
 import vm from 'node:vm';
 
 const [requests, replies] = process.argv[2].split(',').map(Number);
@@ -33,7 +33,7 @@ const job = read(read(9).readUInt32LE(0)).toString('latin1');
 const begin = job.indexOf('/*<*/');
 const text = (/** @type {string} */ word) => [...Buffer.from(word)];
 const result = [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 5]; // no time, and the parcel of 5
-vm.runInThisContext(`(send, raw, text, result, process) => {${job.slice(begin, job.indexOf('/*>*/'))}}`)(
-  send, raw, text, result, process,
+vm.runInThisContext(`(send, raw, close, text, result, process) => {${job.slice(begin, job.indexOf('/*>*/'))}}`)(
+  send, raw, () => closeSync(replies), text, result, process,
 );
 setTimeout(() => {}, 1e6);

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ..errors import SandboxError
 from ..runtime.binaries import NodeBinary, find_node
+from ..runtime.machine import memory_size
 from . import seccomp
 from .policy import Level
 
@@ -52,15 +53,10 @@ _PROBE_SECONDS: Final = 30.0
 
 _ENVIRONMENT: Final = {"OPENSSL_CONF": "/dev/null", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 _LIMITS: Final = {"CORE": 0, "FSIZE": 0, "NOFILE": 128, "MEMLOCK": 0, "MSGQUEUE": 0}
-#: Where those that exist in this version are given: what a worker has no use for.
-_WANTED_FLAGS: Final = (
-    "--permission",
-    "--experimental-permission",
-    "--no-experimental-sqlite",
-    "--no-experimental-websocket",
-    "--no-experimental-repl-await",
-    "--no-network-family-autoselection",
-)
+#: The first of these that a Node.js knows is its permission model.
+_PERMISSION: Final = ("--permission", "--experimental-permission")
+#: Given where a Node.js knows it: the permission model does not see what a database opens.
+_WANTED_FLAGS: Final = ("--no-experimental-sqlite",)
 
 
 @dataclass(frozen=True)
@@ -70,13 +66,15 @@ class Survey:
     Attributes:
         node: the Node.js that was tried.
         missing: the layers of `LAYERS` that cannot be had, and why.
-        flags: options for Node.js.
+        permission: the option that turns the permission model on.
+        flags: further options for Node.js.
         libraries: the files that the executable is loaded with.
         baseline: writable memory that it reserves to begin with, in bytes.
     """
 
     node: NodeBinary
     missing: dict[str, str]
+    permission: str
     flags: tuple[str, ...]
     libraries: tuple[str, ...]
     baseline: int
@@ -94,11 +92,7 @@ class Child:
 
 def default_memory() -> int:
     """Return the share that one worker of the machine's memory has, in bytes."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        total = 4096 * _MEBIBYTE
-    return max(512 * _MEBIBYTE, total // (os.cpu_count() or 1))
+    return max(512 * _MEBIBYTE, memory_size() // (os.cpu_count() or 1))
 
 
 def survey() -> Survey:
@@ -149,14 +143,10 @@ def spawn(level: Level, memory: int | None = None, *, main: Path = _MAIN) -> Chi
 
 def _policy(found: Survey, memory: int, main: Path, has: Set[str]) -> dict[str, Any]:
     """What `confine.py` is to do; the descriptors are not in it yet."""
-    flags = [
-        *_node_flags(memory),
-        *(flag for flag in found.flags if "permission" not in flag),
-    ]
     files = [_JS / "sandbox" / "*", _JS / "protocol" / "*", _JS / "package.json", main]
+    flags = [*_node_flags(memory), *found.flags]
     if "permissions" in has:
-        flags += [flag for flag in found.flags if "permission" in flag]
-        flags += [f"--allow-fs-read={file}" for file in dict.fromkeys(files)]
+        flags += [found.permission, *(f"--allow-fs-read={file}" for file in dict.fromkeys(files))]
     limits = {**_LIMITS, "DATA": found.baseline + memory + _MARGIN}
     policy: dict[str, Any] = {
         "command": [str(found.node.path.resolve()), *flags, str(main)],
@@ -266,14 +256,15 @@ def _survey(node: NodeBinary) -> Survey:
         missing.update(dict.fromkeys([*_LINUX, "surroundings", "user", "limits"], unknown))
     if "seccomp" not in missing and seccomp.rules() is None:
         missing["seccomp"] = f"there are no rules for this architecture ({platform.machine()})"
-    facts = _ask([str(node.path), "-e", _FACTS, "--", *_WANTED_FLAGS])
+    facts = _ask([str(node.path), "-e", _FACTS, "--", *_PERMISSION, *_WANTED_FLAGS])
     if isinstance(facts, str):
         raise SandboxError(f"Node.js cannot be started for workers: {facts}", missing)
-    flags = tuple(facts["flags"])
-    if not any("permission" in flag for flag in flags):
+    permission = next((flag for flag in _PERMISSION if flag in facts["flags"]), "")
+    flags = tuple(flag for flag in facts["flags"] if flag in _WANTED_FLAGS)
+    if not permission:
         missing["permissions"] = f"Node.js {'.'.join(map(str, node.version))} has none"
     libraries = tuple(path for path in facts["libraries"] if Path(path).is_file())
-    found = Survey(node, missing, flags, libraries, facts["baseline"])
+    found = Survey(node, missing, permission, flags, libraries, facts["baseline"])
     layers = [name for name in LAYERS if name not in ("realm", "permissions", *missing)]
     answer = _try(found, layers)
     if isinstance(answer, str):

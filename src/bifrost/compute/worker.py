@@ -39,6 +39,8 @@ MOST_SAID: Final = 1 << 28
 MOST_PRINTED: Final = 1 << 24
 #: What bounds the time of a worker that must have a bound, in seconds.
 STRICT_PROGRESS_TIMEOUT: Final = 30.0
+#: A blank Node that does not say by then that it is there never will, in seconds.
+_START_SECONDS: Final = 120.0
 _IDENTS: Final = 1 << 32
 
 #: What V8 and the C library print when there is no more memory.
@@ -150,6 +152,7 @@ class Worker:
                 answered; the slices behind it have not begun.
         """
         watch = _Watch(self._policy, self.level, len(parcels), self._sent)
+        watch.begin(_START_SECONDS if not self.facts else None)
         for parcel in parcels:
             self._enqueue(frame(Type.SLICE, self._sent % _IDENTS, parcel))
             self._sent += 1
@@ -210,19 +213,21 @@ class Worker:
         child = self._child
         while not watch.is_done:
             wait = watch.deadline - time.monotonic()
-            if wait <= 0:
-                self._die(watch.answered, *watch.overdue())
-            for fd, event in self._poll.poll(None if wait == math.inf else math.ceil(wait * 1e3)):
+            # What has come by the deadline counts, however long the reports took.
+            timeout = None if wait == math.inf else max(0, math.ceil(wait * 1e3))
+            for fd, event in self._poll.poll(timeout):
                 if fd == child.replies:
                     if not self._read(watch, observe):
                         self._die(watch.answered, "EDIED", "")
                 elif fd == child.output:
-                    self._listen(watch)
+                    self._listen()
                 elif event & (select.POLLERR | select.POLLHUP):
                     self._poll.unregister(fd)  # the end of the replies will say why
                     self._queue.clear()
                 else:
                     self._write()
+            if wait <= 0 and not watch.is_done and watch.deadline <= time.monotonic():
+                self._die(watch.answered, *watch.overdue())
 
     def _read(self, watch: _Watch, observe: Observed) -> bool:
         """Take in what came; False at the end of the Node."""
@@ -236,6 +241,7 @@ class Worker:
                 if self.facts:
                     raise ProtocolError("a second READY")
                 self.facts = facts(body)
+                watch.begin()
                 continue
             what, details = parse(kind, body)
             position = watch.take(kind, ident, what, len(body))
@@ -243,7 +249,7 @@ class Worker:
                 observe(position, what, *details)
         return bool(data)
 
-    def _listen(self, watch: _Watch) -> None:
+    def _listen(self) -> None:
         """Keep the end of what Node prints."""
         try:
             data = os.read(self._child.output, _READ_SIZE)
@@ -262,14 +268,14 @@ class Worker:
         """Raise what ended the worker; it has ended then."""
         with self._lock:
             cancelled = self._cancelled
-            self._child.process.kill() if code != "EDIED" else None
+            self._child.process.kill()  # it may have closed its pipe, and go on
             status = self._child.process.wait()
         with contextlib.suppress(BlockingIOError, OSError):
             while data := os.read(self._child.output, _READ_SIZE):
                 self._last_words = (self._last_words + data)[-_LAST_WORDS:]
         if cancelled:
             code, reason = "ECANCELLED", "the worker was stopped"
-        elif code == "EDIED":
+        elif not reason:
             code, reason = self._cause(status)
         self.close()
         raise WorkerDied(position if self.facts else None, code, reason)
@@ -281,8 +287,8 @@ class Worker:
             return "EMEMORY", f"worker ran out of memory {limit}"
         if status == -signal.SIGKILL:
             return "EDIED", (
-                f"worker was ended by signal 9, from outside {limit}; the system sends it, too,"
-                " when it runs out of memory"
+                f"worker closed its pipe, or was ended by signal 9 from outside {limit}; the"
+                " system sends that, too, when it runs out of memory"
             )
         if -status in _ABRUPT and not words:
             return "EDIED", f"worker crashed (signal {-status}), perhaps for want of memory {limit}"
@@ -304,8 +310,15 @@ class _Watch:
         #: How many slices have been answered: the position of the one whose turn it is.
         self.answered = 0
         self._is_running = False
-        self._began = self._heard = 0.0
+        self._start_by = math.inf
+        self._began = self._heard = math.inf
         self._messages = self._said = 0
+
+    def begin(self, start_seconds: float | None = None) -> None:
+        """It is a slice's turn, from now on; or the Node has yet to start."""
+        now = time.monotonic()
+        self._start_by = math.inf if start_seconds is None else now + start_seconds
+        self._began = self._heard = now if start_seconds is None else math.inf
 
     @property
     def is_done(self) -> bool:
@@ -313,14 +326,15 @@ class _Watch:
 
     @property
     def deadline(self) -> float:
-        """When the running slice has had its time."""
-        if not self._is_running:
-            return math.inf
+        """When the slice whose turn it is has had its time."""
         slow = math.inf if self._slice is None else self._began + self._slice
-        return min(slow, math.inf if self._silence is None else self._heard + self._silence)
+        silent = math.inf if self._silence is None else self._heard + self._silence
+        return min(slow, silent, self._start_by)
 
     def overdue(self) -> tuple[str, str]:
         """Code and reason of a deadline that has passed."""
+        if self._start_by < math.inf:
+            return "EDIED", f"the worker did not start within {_START_SECONDS:.0f} s"
         if self._slice is not None and time.monotonic() >= self._began + self._slice:
             return "ESLICETOOSLOW", f"the slice took longer than {self._slice:g} s (slice_timeout)"
         return "ENOPROGRESS", (
@@ -334,14 +348,14 @@ class _Watch:
             raise ProtocolError(f"a {kind.name} out of turn")
         if ident != (self._first + position) % _IDENTS:
             raise ProtocolError(f"a {kind.name} for slice {ident}, whose turn it is not")
-        now = time.monotonic()
         if kind is Type.STARTED:
             self._is_running = True
-            self._began = self._heard = now
             self._messages = self._said = 0
+            self.begin()
         elif kind in (Type.RESULT, Type.ERROR):
             self._is_running = False
             self.answered += 1
+            self.begin()  # the next one's turn, whether it starts or not
         else:
             self._messages += 1
             self._said += size
@@ -351,5 +365,5 @@ class _Watch:
                     " one slice"
                 )
             if what == "progress":
-                self._heard = now
+                self._heard = time.monotonic()
         return position

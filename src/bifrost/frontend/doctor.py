@@ -193,6 +193,8 @@ def _compiler() -> str | None:
 
 
 def _shared_memory() -> Iterator[Finding]:
+    from ..runtime.machine import cgroup_limit
+
     if hasattr(os, "memfd_create"):
         try:
             os.close(os.memfd_create("bifrost-doctor"))
@@ -211,7 +213,7 @@ def _shared_memory() -> Iterator[Finding]:
     modes = {"0": "heuristic", "1": "always", "2": "never"}
     if mode := _read("/proc/sys/vm/overcommit_memory"):
         yield Finding("overcommit", f"{mode} ({modes.get(mode, 'unknown')})")
-    limit = _cgroup_limit()
+    limit = cgroup_limit()
     yield Finding("cgroup limit", _gib(limit) if limit is not None else "none")
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
@@ -246,27 +248,6 @@ def _arena() -> Iterator[Finding]:
         yield Finding("arena", f"room for {_gib(arena().region_size)} of arrays on each side", "ok")
     except (BifrostError, ImportError) as error:
         yield Finding("arena", str(error), "problem", "See the other lines about shared memory.")
-
-
-def _cgroup_limit() -> int | None:
-    """Return the smallest memory limit of the control groups this process is in, in bytes."""
-    limits = []
-    for line in _read("/proc/self/cgroup").splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers == "":  # version 2
-            top, name = Path("/sys/fs/cgroup"), "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
-        else:
-            continue
-        inner = top / group.lstrip("/")
-        for folder in (inner, *inner.parents):
-            if not folder.is_relative_to(top):
-                break
-            text = _read(folder / name)
-            if text.isdigit() and int(text) < 1 << 60:  # version 1 says "none" by a huge number
-                limits.append(int(text))
-    return min(limits, default=None)
 
 
 def _read(path: str | Path) -> str:

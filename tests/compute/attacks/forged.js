@@ -95,3 +95,11 @@ process.exit(0)
 // ## half a frame, and the end
 // protocol
 raw([9, 0, 0]); process.exit(0)
+
+// ## a pipe that is closed, by a Node.js that goes on
+// protocol
+send(17, 0, ''); close(); for (;;);
+
+// ## a slice that never begins
+// deadline
+send(17, 0, ''); send(18, 0, result); for (;;);

@@ -55,6 +55,7 @@ export class Channel {
   constructor(requests, replies) {
     this.requests = requests;
     this.replies = replies;
+    /** @type {(code: number) => never} */
     this.exit = process.exit.bind(process);
   }
 
@@ -66,9 +67,19 @@ export class Channel {
     const header = new Uint8Array(HEADER);
     this.#fill(header);
     const view = new DataView(header.buffer);
-    const body = allocate(view.getUint32(0, true));
+    const body = this.#room(view.getUint32(0, true), allocate);
     this.#fill(own(body));
     return { type: header[4], ident: view.getUint32(5, true), body };
+  }
+
+  /** @param {number} size @param {(size: number) => Uint8Array} allocate @returns {Uint8Array} */
+  #room(size, allocate) {
+    try {
+      return allocate(size);
+    } catch {
+      writeSync(2, `FATAL ERROR: out of memory for a message of ${size} bytes\n`);
+      return this.exit(1);
+    }
   }
 
   /** @param {Uint8Array} target */

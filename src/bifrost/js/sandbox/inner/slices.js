@@ -2,15 +2,18 @@
 
 import { pack, unpack } from '../../protocol/parcels.js';
 import { decode } from '../../protocol/decoder.js';
-import { Buffer, DataView, Error, Number, Object, String, TypeError, Uint8Array } from './globals.js';
+import { Buffer, DataView, Error, Number, Object, RangeError, String, TypeError, Uint8Array } from './globals.js';
 import { finished, now, send } from './host.js';
 import { Type, message } from './messages.js';
 import { provide } from './modules.js';
 import { inspect } from './util.js';
 
 const evaluate = eval; // under another name it is indirect: sloppy, and global
-/** @type {{source: string, work: Function | undefined, args: any[]} | undefined} */
-let current;
+/** A message is at most as long as a frame can be. */
+const LONGEST = 2 ** 30;
+const current = { source: '', work: /** @type {Function | undefined} */ (undefined), args: /** @type {any[]} */ ([]) };
+/** Why there is no job to work for. @type {{error: unknown} | undefined} */
+let broken;
 /** Number of the running slice; -1 between two. */
 let running = -1;
 let began = 0;
@@ -20,10 +23,15 @@ export const about = { public: /** @type {any} */ ({}) };
 
 /** A worker has one job. @param {Uint8Array} body */
 export function job(body) {
-  const told = decode(Buffer.from(body.buffer, body.byteOffset, body.length), /** @type {any} */ ({}));
-  current = { source: told.source, work: undefined, args: unpack(told.arguments) };
-  about.public = unpack(told.public);
-  provide(told.modules);
+  try {
+    const told = decode(Buffer.from(body.buffer, body.byteOffset, body.length), /** @type {any} */ ({}));
+    current.source = told.source;
+    current.args = unpack(told.arguments);
+    about.public = unpack(told.public);
+    provide(told.modules);
+  } catch (error) {
+    broken = { error }; // which each slice will say
+  }
 }
 
 /** @param {number} ident @param {Uint8Array} parcel */
@@ -37,7 +45,6 @@ export function slice(ident, parcel) {
 
 /** @param {number} ident @param {Uint8Array} parcel */
 async function run(ident, parcel) {
-  const { args } = /** @type {NonNullable<typeof current>} */ (current);
   let work;
   try {
     work = workFunction();
@@ -46,7 +53,7 @@ async function run(ident, parcel) {
     return;
   }
   try {
-    const value = await work(unpack(parcel), ...args);
+    const value = await work(unpack(parcel), ...current.args);
     if (ident === running) answer(value);
   } catch (error) {
     if (ident === running) fail(error);
@@ -55,16 +62,16 @@ async function run(ident, parcel) {
 
 /** @returns {Function} */
 function workFunction() {
-  const job = /** @type {NonNullable<typeof current>} */ (current);
-  if (job.work === undefined) {
-    const work = evaluate(`(${job.source}\n)\n//# sourceURL=work.js`);
+  if (broken) throw broken.error;
+  if (current.work === undefined) {
+    const work = evaluate(`(${current.source}\n)\n//# sourceURL=work.js`);
     if (typeof work !== 'function') {
       throw new TypeError(`the work is no function: its source evaluates to ${inspect(work)}`);
     }
-    job.work = work;
+    current.work = work;
     return work;
   }
-  return job.work;
+  return current.work;
 }
 
 /** @param {any} value */
@@ -72,6 +79,9 @@ function answer(value) {
   let parcel;
   try {
     parcel = pack(value);
+    if (parcel.length + 8 > LONGEST) {
+      throw new RangeError(`the result has ${parcel.length} bytes, which is more than ${LONGEST}: return less, or emit it in parts`);
+    }
   } catch (error) {
     fail(error, 'ERESULT');
     return;
