@@ -53,7 +53,7 @@ demo-dask: $(INSTALLED) ## the same on a Dask cluster of 3 worker processes, one
 	$(BIN)/bifrost demo --cluster $(ARGS)
 
 mnist: $(INSTALLED) ## the MNIST guide, headless: tuned, trained, published, read (examples/mnist)
-	$(BIN)/jupyter-execute --output=mnist.out examples/mnist/mnist.ipynb
+	$(BIN)/jupyter-execute --output=mnist-run examples/mnist/mnist.ipynb
 
 test: $(INSTALLED) ## the whole test suite, Python's and JavaScript's
 	$(BIN)/python -m pytest --durations=10 $(ARGS)
