@@ -26,6 +26,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from . import compute, tfjs
     from .frontend.events import on, once
     from .frontend.node import Node
     from .frontend.npm import Npm
@@ -51,6 +52,7 @@ __all__ = [
     "RunTimeout",
     "ShareError",
     "asarray",
+    "compute",
     "copy",
     "empty",
     "node",
@@ -58,6 +60,7 @@ __all__ = [
     "on",
     "once",
     "proxy",
+    "tfjs",
     "transfer",
     "undefined",
     "zeros",
@@ -104,6 +107,8 @@ def __getattr__(name: str) -> Any:
         from .frontend.npm import Npm
 
         value = Npm()
+    elif name in ("compute", "tfjs"):
+        value = importlib.import_module(f".{name}", __name__)
     elif name in _HOMES:
         value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -201,3 +202,13 @@ def test_wrong_commands(tmp_path: Path, bifrost: Callable[..., tuple[int, str, s
         assert (status, out) == (1, "")
         assert complaint in err
         assert "Traceback" not in err
+
+
+def test_what_a_killed_publisher_left_is_removed(store: Path) -> None:
+    old, new = store / ".draft-old", store / ".draft-new"
+    old.mkdir(parents=True)
+    new.mkdir()
+    os.utime(old, (0, 0))
+    modules.publish("p", sources={"m.js": ""})
+    assert sorted(path.name for path in store.iterdir()) == [".draft-new", "p"]
+    assert [one.package for one in modules.listing()] == ["p"]

@@ -13,14 +13,12 @@ import functools
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import ModuleError
-from .folders import modules_folder
+from .folders import draft, modules_folder
 
 __all__ = ["Module", "Published", "listing", "newest", "publish", "resolve"]
 
@@ -104,18 +102,12 @@ def publish(
     if not _PACKAGE.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a package: letters, digits, '.', '_', '-'")
     contents = _contents(files or {}, sources or {})
-    root = modules_folder()
-    root.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".publishing-", dir=root))
-    try:
-        draft.chmod(0o755)
+    with draft(modules_folder()) as folder:
         for destination, text in contents.items():
-            path = draft / destination
+            path = folder / destination
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
-        return _release(draft, name, version)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        return _release(folder, name, version)
 
 
 def _contents(
@@ -144,9 +136,9 @@ def _contents(
     return contents
 
 
-def _release(draft: Path, name: str, wanted: str | None) -> Published:
+def _release(folder: Path, name: str, wanted: str | None) -> Published:
     """Give a draft its place, which makes it visible."""
-    package = draft.parent / name
+    package = folder.parent / name
     package.mkdir(exist_ok=True)
     while True:
         last = newest(name)
@@ -163,7 +155,7 @@ def _release(draft: Path, name: str, wanted: str | None) -> Published:
         try:
             # Fails if the folder is there. A smaller version of a moment ago does no harm:
             # the newest is the greatest, not the latest.
-            draft.rename(package / version)
+            folder.rename(package / version)
         except OSError:
             if not (package / version).is_dir():
                 raise

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.npm_errors import run_npm
 from ..runtime.npm_process import Progress
 from ..runtime.npm_project import installed_folder, package_version
-from .folders import cache_folder
+from .folders import cache_folder, draft
 
 __all__ = ["Package", "find_package"]
 
@@ -81,23 +79,19 @@ def _cached(name: str, version: str | None) -> Package | None:
 
 def _fetch(name: str, version: str | None) -> Package:
     root = cache_folder() / "npm"
-    root.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".fetching-", dir=root))
-    try:
-        (draft / "package.json").write_text('{ "private": true }\n', encoding="utf-8")
+    with draft(root) as folder:
+        (folder / "package.json").write_text('{ "private": true }\n', encoding="utf-8")
         wanted = f"{name}@{version}" if version else name
         words = ["install", wanted, "--ignore-scripts", "--no-audit", "--no-fund"]
-        run_npm(words, draft, Progress(words[1:2], draft, draft, final=False))
-        got = package_version(draft / "node_modules" / name)
+        run_npm(words, folder, Progress(words[1:2], folder, folder, final=False))
+        got = package_version(folder / "node_modules" / name)
         if got is None:
             raise FileNotFoundError(f"npm installed {wanted} without node_modules/{name}")
         place = root / f"{name.replace('/', '+')}@{got}"
         try:
-            draft.rename(place)
+            folder.rename(place)
         except OSError:
             if not place.is_dir():
                 raise
             # Another process was faster, or a range led to a version that is there.
         return Package(name, got, place / "node_modules" / name, cached=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
