@@ -14,7 +14,7 @@ from bifrost.protocol import parcels
 
 
 def through(value):
-    return parcels.unpack(bytearray(b"".join(parcels.pack(value))))
+    return parcels.unpack(b"".join(parcels.pack(value)))
 
 
 def test_plain_values_arrive_as_they_were():

@@ -143,7 +143,8 @@ class Driver:
         for event in events:
             for instruction in self.state.handle(event):
                 if isinstance(instruction, Tell):
-                    self._note(instruction)
+                    if instruction.name in ("result", "failed"):
+                        self._note(instruction)
                     told.append(instruction)
                 elif isinstance(instruction, Send):
                     assert self._crew is not None
@@ -161,10 +162,7 @@ class Driver:
             self._tell(told)
 
     def _note(self, told: Tell) -> None:
-        if told.name == "result":
-            index, _, parcel = told.details
-            input_parcel = self._parcels.pop(index)
-            if self._journal is not None:
-                self._journal.add(index, input_parcel, parcel)
-        elif told.name == "failed":
-            self._parcels.pop(told.details[0], None)
+        """A slice is done: its input is not needed any more."""
+        input_parcel = self._parcels.pop(told.details[0])
+        if self._journal is not None and told.name == "result":
+            self._journal.add(told.details[0], input_parcel, told.details[2])

@@ -168,7 +168,7 @@ class _Lane(threading.Thread):
 
     def _settle(self, future: Future[Any], parcel: bytes) -> None:
         try:
-            value = parcels.unpack(bytearray(parcel))
+            value = parcels.unpack(parcel)
         except BifrostError as error:
             future.set_exception(error)
         else:

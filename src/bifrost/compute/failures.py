@@ -29,7 +29,7 @@ def error_of(parts: dict[str, Any], job: str, source: str) -> BifrostError:
     properties: dict[str, Any] = {}
     if "properties" in parts:
         with contextlib.suppress(BifrostError):  # Python may not have such values
-            properties.update(parcels.unpack(bytearray(parts["properties"])))
+            properties.update(parcels.unpack(parts["properties"]))
     if code is not None:
         properties.setdefault("code", code)
     file = f"work-{job[:6]}.js"

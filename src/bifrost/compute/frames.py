@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ _DOUBLE: Final = struct.Struct("<d")
 #: Of a console message or an error; a result may be as long as a frame can be.
 _MOST_TEXT: Final = 1 << 22
 _MOST: Final = 1 << 30
+#: Shorter pieces are faster joined than written on their own.
+_SHORT: Final = 1 << 14
 
 
 class Type(IntEnum):
@@ -39,10 +41,25 @@ class Type(IntEnum):
 
 def frame(kind: Type, ident: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
     """Return a frame in pieces: its header, and the body's."""
-    length = sum(len(piece) for piece in pieces)
+    length = sum(map(len, pieces))
     if length > _MOST:
         raise ProtocolError(f"a message of {length:,} bytes exceeds the limit of {_MOST:,}")
     return [_HEADER.pack(length, kind, ident), *pieces]
+
+
+def gather(pieces: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
+    """Join short pieces of frames, so that few calls write them all; copy no long ones."""
+    short: list[bytes | memoryview] = []
+    for piece in pieces:
+        if len(piece) < _SHORT:
+            short.append(piece)
+            continue
+        if short:
+            yield memoryview(b"".join(short))
+            short.clear()
+        yield memoryview(piece).cast("B")
+    if short:
+        yield memoryview(b"".join(short))
 
 
 class Reader:
@@ -66,9 +83,10 @@ class Reader:
             ProtocolError: what came is no frame.
         """
         while len(self._buffer) - self._start >= _HEADER.size:
-            length, kind, ident = _HEADER.unpack_from(self._buffer, self._start)
-            if kind not in _FROM_NODE:
-                raise ProtocolError(f"a frame of type {kind}")
+            length, number, ident = _HEADER.unpack_from(self._buffer, self._start)
+            kind = _FROM_NODE.get(number)
+            if kind is None:
+                raise ProtocolError(f"a frame of type {number}")
             if length > (_MOST if kind in (Type.RESULT, Type.EMIT) else _MOST_TEXT):
                 raise ProtocolError(f"a frame of {length:,} bytes")
             end = self._start + _HEADER.size + length
@@ -77,10 +95,10 @@ class Reader:
             with memoryview(self._buffer) as view:
                 body = bytes(view[self._start + _HEADER.size : end])
             self._start = end
-            yield Type(kind), ident, body
+            yield kind, ident, body
 
 
-_FROM_NODE: Final = frozenset(kind for kind in Type if kind >= Type.READY)
+_FROM_NODE: Final = {int(kind): kind for kind in Type if kind >= Type.READY}
 
 
 def parse(kind: Type, body: bytes) -> tuple[str, tuple[Any, ...]]:

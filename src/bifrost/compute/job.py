@@ -90,7 +90,9 @@ class JobState:
     def handle(self, event: EngineEvent | ClientEvent) -> list[Instruction]:
         """What is to be done now that `event` has happened."""
         _HANDLERS[type(event)](self, event)
-        if self.state == "running":
+        # A result in the middle of a chunk makes no room: there is nothing new to hand out.
+        is_amid = type(event) is Returned and event.chunk in self._chunks
+        if self.state == "running" and not is_amid:
             self._dispatch()
             if self._exhausted and not (self._chunks or self._fresh or self._alone):
                 self._end("complete", Tell("complete"))

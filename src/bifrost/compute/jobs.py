@@ -417,25 +417,26 @@ class Job:
 
     def _keep(self, index: int, seconds: float, parcel: bytes) -> bool:
         try:
-            value = self._last = parcels.unpack(bytearray(parcel))
+            value = self._last = parcels.unpack(parcel)
         except BifrostError as error:  # Python has no such value: a Map with an object as key, say
             self._errors[index] = error
             self._listeners.call("error", SliceFailure(index, error))
             return False
         if self.collate_results:
             self._values[index] = value
-        self._listeners.call("result", SliceResult(index, value, seconds))
+        if self._listeners.has("result"):
+            self._listeners.call("result", SliceResult(index, value, seconds))
         return True
 
     def _tell(self, told: Tell) -> None:
         name, details = told.name, told.details
         call = self._listeners.call
         if name == "status":
-            status = Status(*details)
             if self._bar is not None:
                 total = None if self._driver is None else self._driver.state.total
-                self._bar.status(total, status.computed)
-            call("status", status)
+                self._bar.status(total, details[2])
+            if self._listeners.has("status"):
+                call("status", Status(*details))
         elif name == "failed":
             index, parts = details
             self._errors[index] = error_of(parts, self.id, self._source)
@@ -451,7 +452,7 @@ class Job:
             else:
                 print(details[2], file=sys.stderr if details[1] in ("warn", "error") else None)
         elif name == "work":
-            call("work", WorkEvent(details[0], details[1], parcels.unpack(bytearray(details[2]))))
+            call("work", WorkEvent(details[0], details[1], parcels.unpack(details[2])))
         elif name == "progress":
             call("progress", SliceProgress(*details))
         else:

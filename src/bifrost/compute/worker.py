@@ -8,6 +8,7 @@ its slice has died. Nothing else suffers.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -25,7 +26,7 @@ from ..errors import BifrostError, ProtocolError
 from ..protocol.parcels import Parcel
 from . import sandbox
 from .engine import Work
-from .frames import Reader, Type, facts, frame, parse
+from .frames import Reader, Type, facts, frame, gather, parse
 from .policy import Level, Policy
 
 __all__ = ["Observed", "Worker", "WorkerDied"]
@@ -130,7 +131,7 @@ class Worker:
             "arguments": work.arguments,
             "public": work.public,
         }
-        self._enqueue(frame(Type.JOB, 0, [ormsgpack.packb(told)]))
+        self._queue.extend(gather(frame(Type.JOB, 0, [ormsgpack.packb(told)])))
         self._write()
 
     def fits(self, level: str, memory: int | str | None) -> bool:
@@ -153,9 +154,11 @@ class Worker:
         """
         watch = _Watch(self._policy, self.level, len(parcels), self._sent)
         watch.begin(_START_SECONDS if not self.facts else None)
+        pieces: list[bytes | memoryview] = []
         for parcel in parcels:
-            self._enqueue(frame(Type.SLICE, self._sent % _IDENTS, parcel))
+            pieces += frame(Type.SLICE, self._sent % _IDENTS, parcel)
             self._sent += 1
+        self._queue.extend(gather(pieces))
         self._write()
         try:
             self._converse(watch, observe)
@@ -188,14 +191,11 @@ class Worker:
 
     # -- frames
 
-    def _enqueue(self, pieces: Sequence[bytes | memoryview]) -> None:
-        self._queue.extend(memoryview(piece).cast("B") for piece in pieces if len(piece))
-
     def _write(self) -> None:
         """Write what Node takes now."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             while self._queue:
-                count = os.writev(self._child.requests, list(self._queue)[:64])
+                count = os.writev(self._child.requests, list(itertools.islice(self._queue, 64)))
                 while count:
                     piece = self._queue[0]
                     if count < len(piece):

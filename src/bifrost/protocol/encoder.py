@@ -30,6 +30,7 @@ LONGEST_RANGE: Final = 1 << 24
 #: Python's stack allows no more levels, MessagePack some (ormsgpack: 255).
 DEEPEST: Final = 150
 
+_NUMBERS: Final = frozenset({int, float})
 _ATOMS: Final = frozenset({int, float, str, bool, type(None), bytes})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 _PASS_ON: Final = (
@@ -77,7 +78,7 @@ def encode(value: Any, around: Outward) -> bytes:
     Raises:
         ShareError: something in it cannot cross; the error names the path to it.
     """
-    if _is_plain(value):
+    if type(value) in _NUMBERS or _is_plain(value):
         try:
             return ormsgpack.packb(value, option=_PASS_ON)
         except (TypeError, ValueError):

@@ -55,20 +55,25 @@ def size(parcel: Parcel) -> int:
 def unpack(data: bytes | bytearray | memoryview) -> Any:
     """Return the value of a parcel.
 
-    Arrays are views of `data`, and can be changed if that is a `bytearray`.
+    Arrays can be changed: they are views of `data` if that can be, and of a copy otherwise.
 
     Raises:
         ProtocolError: the bytes are not a parcel.
         ShareError: they are one that Python cannot have.
     """
-    view = memoryview(data).cast("B")
-    if len(view) < _LENGTH.size:
-        raise ProtocolError(f"a parcel of {len(view)} bytes")
-    (length,) = _LENGTH.unpack_from(view)
+    if type(data) is memoryview:
+        data = data.cast("B")
+    if len(data) < _LENGTH.size:
+        raise ProtocolError(f"a parcel of {len(data)} bytes")
+    (length,) = _LENGTH.unpack_from(data)
     end = _LENGTH.size + length
-    if end > len(view):
-        raise ProtocolError(f"a parcel of {len(view)} bytes claims a body of {length}")
-    return decode(bytes(view[_LENGTH.size : end]), _Unloading(view[end + -end % _ALIGNMENT :]))
+    if end > len(data):
+        raise ProtocolError(f"a parcel of {len(data)} bytes claims a body of {length}")
+    body = bytes(data[_LENGTH.size : end])
+    if end == len(data):
+        return decode(body, _NOTHING)
+    buffers = memoryview(data)[end + -end % _ALIGNMENT :]
+    return decode(body, _Unloading(memoryview(bytearray(buffers)) if buffers.readonly else buffers))
 
 
 class _Loading:
@@ -152,3 +157,6 @@ class _Unloading:
 
     def place(self, error: BaseException, stack: str) -> BaseException:
         return error
+
+
+_NOTHING: Final = _Unloading(memoryview(b""))
