@@ -18,8 +18,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "mnist"
 SETTINGS = {"MNIST_IMAGES": "2000", "MNIST_SETS": "3"}
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+@pytest.fixture(scope="module", params=["local", "dask"])
+def shown(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """What each code cell of the notebook showed, by the cell's beginning."""
     folder = tmp_path_factory.mktemp("mnist")
     for name in ("mnist.ipynb", "package.json"):
@@ -28,6 +30,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("BIFROST_MODULES", "BIFROST_CACHE"):
             patch.setenv(name, str(folder / name))
+        patch.setenv("MNIST_ENGINE", request.param)
         for name, usual in SETTINGS.items():
             patch.setenv(name, os.environ.get(name, usual))
         client = nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(folder)}})
