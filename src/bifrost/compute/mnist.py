@@ -63,19 +63,22 @@ def publish_tfjs(
 
     Args:
         name: of the module.
-        version: of npm's ``@tensorflow/tfjs``; None takes one that is at hand, or the latest. The
-            module gets the same version.
+        version: of npm's ``@tensorflow/tfjs``, and of the module. None leaves what is published;
+            where nothing is, it takes one that is at hand, or the latest.
         cwd: where to look for an installed one, instead of the working directory.
 
     Returns:
-        What is published now; a version that is there already is left alone.
+        What is published now.
 
     Raises:
         NpmError: npm could not fetch the package.
         ModuleError: a newer version is published.
     """
-    found = find_package("@tensorflow/tfjs", version, cwd)
     package, file = _place(name)
+    last = newest(package)
+    if version is None and last is not None and (last.folder / file).is_file():
+        return last
+    found = find_package("@tensorflow/tfjs", version, cwd)
     source = (found.folder / "dist" / "tf.min.js").read_text("utf-8")
     return _renew(package, found.version, file, source)
 

@@ -101,6 +101,8 @@ def publish(
     """
     if not _PACKAGE.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a package: letters, digits, '.', '_', '-'")
+    if version is not None and not _VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is no version: three numbers, such as 1.0.0")
     contents = _contents(files or {}, sources or {})
     with draft(modules_folder()) as folder:
         for destination, text in contents.items():
@@ -143,8 +145,6 @@ def _release(folder: Path, name: str, wanted: str | None) -> Published:
     while True:
         last = newest(name)
         version = wanted or _next(last)
-        if not _VERSION.fullmatch(version):
-            raise ValueError(f"{version!r} is no version: three numbers, such as 1.0.0")
         if last and _order(version) <= _order(last.version):
             raise ModuleError(
                 name,
