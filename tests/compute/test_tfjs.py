@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 
 from bifrost import tfjs
-from bifrost.compute import packages
+from bifrost.compute import modules, packages
 from bifrost.errors import ConversionError
+from bifrost.frontend import cli
 from bifrost.runtime.binaries import find_node
 
 L = keras.layers
@@ -229,6 +231,37 @@ def test_a_name_on_disk_and_its_shards(tmp_path: Path) -> None:
     assert [(path.parent / file).stat().st_size for file in files] == [9000, 9000, 7480]
     tfjs.converters.save_keras_model(model, path.parent)
     assert {one.name for one in path.parent.iterdir()} == {"model.json", "group1-shard1of1.bin"}
+
+
+def test_the_commands_of_the_guide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, folder = tmp_path / "model.keras", tmp_path / "tfjs_model"
+    model = keras.Sequential([L.Flatten(input_shape=(28, 28, 1)), L.Dense(10, "softmax")])
+    model.compile(optimizer="adam", loss="categorical_crossentropy")
+    model.save(saved)
+    assert cli.main(["convert-model", str(saved), str(folder)]) == 0
+    assert capsys.readouterr().out == f"Wrote {folder / 'model.json'}\n"
+    words = ["serialize-model", "-m", str(folder / "model.json"), "-o", "mine/model.js"]
+    assert cli.main([*words, "-p", "0.0.1", "-d"]) == 0
+    assert capsys.readouterr().out == "Module published at :  mine/model.js\nDone!\n"
+    assert cli.main([*words[:-1], str(tmp_path / "out" / "model.js")]) == 0
+    published = modules.newest("mine")
+    assert published is not None
+    written = (tmp_path / "out" / "model.js").read_bytes()
+    assert (published.folder / "model.js").read_bytes() == written
+    assert cli.main(["convert-model", str(tmp_path / "none.keras"), str(folder)]) == 1
+    assert "none.keras" in capsys.readouterr().err
+
+
+def test_keras_is_imported_only_when_it_is_needed() -> None:
+    code = (
+        "import sys; sys.modules['keras'] = None\n"  # as if it were not installed
+        "from bifrost import tfjs; print('tensorflow' in sys.modules)\n"
+        "try: tfjs.converters.load_keras_model('m.keras')\n"
+        "except tfjs.converters.ConversionError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False\nreading a model needs Keras")
+    assert "pip install 'bifrost-node[tfjs]'" in done.stdout
 
 
 def refused() -> dict[str, tuple[Callable[[], Any], str]]:
