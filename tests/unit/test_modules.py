@@ -112,12 +112,14 @@ def test_an_unknown_module_says_what_is_there() -> None:
 
 
 def test_a_module_brings_what_it_declares_to_need() -> None:
-    head = "// by hand\n/* a */ 'use strict';\nmodule.declare"
+    banner = f"{'/' * 99}\n{'/*' + '*' * 99 + '/'}\n" * 30
+    head = f"{banner}// by hand\n/* a */ 'use strict';\nmodule.declare"
     modules.publish("base", "2.0.0", sources={"b.js": "module.declare(['top/t'], () => {})"})
     t = head + "( [ './lib/u', \"base/b\" ], function (require) {})"
     u = "module.declare(['../t'], f)"
     modules.publish("top", "1.0.0", sources={"t.js": t, "lib/u.js": u})
-    modules.publish("top", "1.1.0", sources={"t.js": "x = module.declare(['no/where'])"})
+    modules.publish("top", "1.1.0", sources={"t.js": f"{banner}x = module.declare(['no/where'])"})
+    assert len(modules.resolve(["top/t"])) == 1
     with pytest.raises(ModuleError, match="two versions"):
         modules.resolve(["top@1.0.0/t"])  # whose `base` needs the newest `top`
     modules.publish("base", "2.0.1", sources={"b.js": "module.declare([], () => {})"})

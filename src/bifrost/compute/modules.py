@@ -25,11 +25,12 @@ __all__ = ["Module", "Published", "listing", "newest", "publish", "resolve"]
 _PACKAGE = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _REQUIRED = re.compile(r"([^/@]+)(?:@([^/@]+))?/([^@]+)")
-#: `module.declare(['a/b', './c'], ...` where a module begins, perhaps after comments.
+#: `module.declare(['a/b', './c'], ...` where a module begins, perhaps after comments. Each of these
+#: can end in one place only, so that a long banner is not tried in all ways.
 _DECLARED = re.compile(
-    r"""\ufeff?(?:\s|//[^\n]*|/\*.*?\*/|(?:'use\ strict'|"use\ strict")\s*;?)*
-        module\s*\.\s*declare\s*\(\s*\[([^\]]*)\]""",
-    re.S | re.X,
+    r"""\ufeff?(?: \s | //[^\n]*\n | /\*(?:[^*]|\*(?!/))*\*/ | (['"])use\ strict\1 | ; )*
+        module \s* \. \s* declare \s* \( \s* \[ ([^\]]*) \]""",
+    re.X,
 )
 
 
@@ -237,7 +238,7 @@ def _load(name: str, needed_by: str) -> Module:
 def _needs(module: Module) -> list[str]:
     """The modules that one declares to need; siblings (`./other`) come in the same version."""
     declared = _DECLARED.match(module.source)
-    needs = re.findall(r"""(['"])(.*?)\1""", declared[1]) if declared else []
+    needs = re.findall(r"""(['"])(.*?)\1""", declared[2]) if declared else []
     package, _, path = module.name.partition("/")
     names = []
     for _, name in needs:
