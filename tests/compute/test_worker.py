@@ -197,9 +197,12 @@ def test_modules_of_both_kinds_and_by_every_name() -> None:
         ("pkg/model.js", "module.declare(['npm:base'], function (require, exports, module) { exports.getModel = async () => require('base').value + 1 })"),
         ("npm:base", "exports.value = 41; exports.self = require('./pkg/model') && module.id"),
         ("@scope/deep", "module.exports = class Deep {}"),
+        ("far/a/b", "module.exports = [require('../c'), require('./d')]"),
+        ("far/c", "module.exports = 'c'"),
+        ("far/a/d", "module.exports = 'd'"),
     ]  # fmt: skip
-    source = "async () => [await require('model').getModel(), await require('pkg/model').getModel(), require('@scope/deep') === require('deep'), require('base').self]"
-    assert run(source, modules=modules).results == [[42, 42, True, "npm:base"]]
+    source = "async () => [await require('model').getModel(), await require('pkg/model').getModel(), require('@scope/deep') === require('deep'), require('base').self, require('far/a/b')]"
+    assert run(source, modules=modules).results == [[42, 42, True, "npm:base", ["c", "d"]]]
 
 
 # -- ends

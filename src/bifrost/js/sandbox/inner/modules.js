@@ -21,12 +21,21 @@ function shorter(name) {
   return [path, last, path.replace(/\.c?js$/, ''), last.replace(/\.c?js$/, '')];
 }
 
+/** What `./b` is for `a/c`: `a/b`. @param {string} from @param {string} path */
+function beside(from, path) {
+  const parts = from.split('/').slice(0, -1);
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '.') parts.push(part);
+  }
+  return parts.join('/');
+}
+
 /** @param {any} name @param {string} [from] name of the module that asks */
 function find(name, from = '') {
   const text = String(name);
-  const relative = text.replace(/^(\.\.?\/)+/, '');
-  const folder = from.slice(0, from.lastIndexOf('/') + 1);
-  const found = (relative !== text && known.get(folder + relative)) || known.get(text) || known.get(relative);
+  const isRelative = /^\.\.?\//.test(text);
+  const found = (isRelative && known.get(beside(from, text))) || known.get(text) || known.get(beside('', text));
   if (found) return found;
   const names = [...new Set([...known.values()].map((one) => one.name))].join(', ') || 'none';
   const error = new Error(`cannot find module '${text}': the job requires ${names} (job.requires('${text}'))`);
