@@ -15,7 +15,7 @@ import pytest
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(0)]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "mnist"
-SETTINGS = {"MNIST_IMAGES": "2000", "MNIST_SETS": "3"}
+SETTINGS = {"MNIST_IMAGES": "6000", "MNIST_SETS": "5"}
 
 
 @pytest.fixture(scope="module", params=["local", "dask"])

@@ -37,6 +37,9 @@ def test_strict_refuses_where_a_layer_is_missing(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("layer", [name for name in sandbox.LAYERS if name != "realm"])
 def test_standard_takes_what_there_is(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking(monkeypatch, **{**sandbox.survey().missing, layer: "for a test"})
+    sandbox._warn.cache_clear()
+    with pytest.warns(RuntimeWarning, match=layer):
+        sandbox.require("standard")
     with Worker("standard", 128 << 20) as worker:
         worker.assign(Work(new_id(), "(x) => x + 1", NOTHING, (), NOTHING, Policy()))
         worker.run([parcels.pack(1)], lambda position, what, *rest: None)

@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import warnings
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,11 +108,15 @@ def survey() -> Survey:
 def require(level: Level) -> None:
     """Make sure that workers can be confined as a job asks.
 
+    At `standard` a warning says, once, which layers this system does not have.
+
     Raises:
         SandboxError: the level is `strict`, and a layer is missing.
         NodeNotFound: there is no Node.js.
     """
     found = survey()
+    if level == "standard" and found.missing:
+        _warn(", ".join(found.missing))
     if level == "strict" and found.missing:
         lines = "".join(f"\n  - {name}: {why}" for name, why in found.missing.items())
         raise SandboxError(
@@ -120,6 +125,16 @@ def require(level: Level) -> None:
             " sandbox='standard', which takes what there is.",
             found.missing,
         )
+
+
+@functools.cache
+def _warn(missing: str) -> None:
+    warnings.warn(
+        f"workers are confined by less than they could be: this system lacks {missing} (see"
+        " `bifrost doctor`). Run only work functions that you trust, or ask for sandbox='strict'.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def spawn(level: Level, memory: int | None = None, *, main: Path = _MAIN) -> Child:
