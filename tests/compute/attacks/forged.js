@@ -103,3 +103,7 @@ send(17, 0, ''); close(); for (;;);
 // ## a slice that never begins
 // deadline
 send(17, 0, ''); send(18, 0, result); for (;;);
+
+// ## a flood of output
+// messages
+send(17, 0, ''); for (;;) process.stdout.write('x'.repeat(65536));
