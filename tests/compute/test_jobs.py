@@ -245,6 +245,20 @@ def test_cancel_from_another_thread():
     assert list(job.results) == [0, 1, 2, 3, 4]
 
 
+def test_cancel_before_and_between():
+    job = compute.for_(range(3), "x => x")
+    reasons = []
+    job.on("cancel", lambda code, reason: reasons.append((code, reason)))
+    job.cancel("never mind")
+    assert reasons == [("ECANCELLED", "never mind")]
+    assert job.status.state == "cancelled"
+    job = compute.for_(itertools.count(), "x => x")
+    assert next(iter(job)) == 0
+    job.cancel()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        job.resume()
+
+
 def test_in_a_coroutine_it_is_awaited_and_the_loop_goes_on():
     async def main():
         ticks = 0

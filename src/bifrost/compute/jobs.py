@@ -205,8 +205,7 @@ class Job:
         caller = sys._getframe(1).f_code.co_flags
         if caller & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) and _has_loop():
             return self._exec_async(deadline, progress)
-        for _ in self._run(deadline, progress):
-            pass
+        deque(self._run(deadline, progress), maxlen=0)
         return self._outcome()
 
     def resume(self, *, timeout: float | None = None, progress: bool | None = None) -> Any:
@@ -217,8 +216,7 @@ class Job:
         caller = sys._getframe(1).f_code.co_flags
         if caller & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) and _has_loop():
             return self._exec_async(deadline, progress)
-        for _ in self._run(deadline, progress):
-            pass
+        deque(self._run(deadline, progress), maxlen=0)
         return self._outcome()
 
     def cancel(self, reason: str = "") -> None:
@@ -229,7 +227,7 @@ class Job:
         self._driver.cancel(reason or "job.cancel() was called")
         if not self._is_running:
             self._driver.advance()
-            self._take_told()
+            deque(self._take_told(), maxlen=0)
 
     def as_completed(self, *, progress: bool | None = False) -> Iterator[tuple[int, Any]]:
         """Run the job and hand out (index, result) as the results come.
