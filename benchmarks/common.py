@@ -118,6 +118,26 @@ def median(
     return statistics.median(times)
 
 
+def in_new_python(code: str, rounds: int = 15) -> float:
+    """What some Python takes in a new interpreter, without the interpreter's own start."""
+    program = (
+        "import time; began = time.perf_counter()\n"
+        f"{code}\nprint(time.perf_counter() - began, flush=True)"
+    )
+    # Installed packages have their bytecode beside them.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    times: list[float] = []
+
+    def once() -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+        )
+        times.append(float(done.stdout))
+
+    median(once, rounds=rounds, budget=3)
+    return sorted(times[2:])[len(times[2:]) // 2]
+
+
 # -- floors
 
 

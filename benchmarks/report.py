@@ -16,7 +16,14 @@ from common import HERE, Row, Table
 
 from bifrost.runtime.binaries import addon_path, find_node
 
-BENCHMARKS = ("bench_start", "bench_calls", "bench_objects", "bench_values", "bench_arrays")
+BENCHMARKS = (
+    "bench_start",
+    "bench_calls",
+    "bench_objects",
+    "bench_values",
+    "bench_arrays",
+    "bench_compute",
+)
 PAGE = HERE.parent / "docs" / "performance.md"
 
 HEAD = """\
