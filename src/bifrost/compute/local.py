@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import deque
 from typing import Final
 
@@ -33,6 +34,23 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+_engines: weakref.WeakSet[LocalEngine] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Neither the threads nor their Nodes are the child's, whatever it closes."""
+    for engine in _engines:
+        crews = engine._crews
+        engine._begin()
+        for crew in crews:
+            crew.is_closed = True
+            crew.running.clear()
+            crew.report(Broken("EENGINE", "this process was forked from the one that runs the job"))
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class LocalEngine:
     """Sandboxed Nodes on this machine.
 
@@ -46,10 +64,13 @@ class LocalEngine:
         if self.workers < 1:
             raise ValueError(f"workers={workers!r}: at least one is needed")
         self._idle_seconds = idle_seconds
+        self._begin()
+        _engines.add(self)
+
+    def _begin(self) -> None:
         self._changed = threading.Condition()
         self._crews: list[_Crew] = []
         self._seats: set[_Seat] = set()
-        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         return f"LocalEngine({self.workers})"
@@ -66,8 +87,6 @@ class LocalEngine:
             SandboxError: this platform cannot confine workers as the job's policy asks.
         """
         require(work.policy.sandbox)
-        if os.getpid() != self._pid:  # after a fork neither the threads nor their Nodes are ours
-            self.__init__(self.workers, idle_seconds=self._idle_seconds)  # type: ignore[misc]
         crew = _Crew(self, work, report)
         with self._changed:
             self._crews.append(crew)
@@ -75,13 +94,18 @@ class LocalEngine:
         return crew
 
     def close(self) -> None:
-        """End all workers, and wait until they are gone. A later job starts new ones."""
+        """End all workers, and wait until they are gone; jobs that run end with an error.
+
+        A later job starts new workers.
+        """
         with self._changed:
-            crews, seats = list(self._crews), list(self._seats)
+            crews, seats = list(self._crews), self._seats
+            self._seats = set()
             for seat in seats:
                 seat.is_dismissed = True
             self._changed.notify_all()
         for crew in crews:
+            crew.report(Broken("EENGINE", "the engine was closed"))
             crew.close()
         for seat in seats:
             seat.join()
@@ -95,8 +119,8 @@ class LocalEngine:
         idle = sum(1 for seat in self._seats if seat.is_idle)
         while waiting > idle and len(self._seats) < self.workers:
             seat = _Seat(self)
-            self._seats.add(seat)
             seat.start()
+            self._seats.add(seat)
             idle += 1
 
     def _next_for(self, seat: _Seat) -> tuple[_Crew, Chunk] | None:
@@ -120,15 +144,18 @@ class _Crew:
 
     def submit(self, chunk: Chunk) -> None:
         with self._engine._changed:
-            self.waiting.append(chunk)
-            self._engine._call_seats()
+            if not self.is_closed:
+                self.waiting.append(chunk)
+                self._engine._call_seats()
+                return
+        self.report(Broken("EENGINE", "the workers have been given up"))
 
     def cancel(self, number: int) -> None:
         with self._engine._changed:
             self.waiting = deque(chunk for chunk in self.waiting if chunk.number != number)
-            seat = self.running.get(number)
-        if seat is not None:
-            seat.interrupt(self, number)
+            seat = self.running.pop(number, None)
+            if seat is not None:
+                seat.interrupt()
 
     def close(self) -> None:
         with self._engine._changed:
@@ -137,10 +164,9 @@ class _Crew:
             self.is_closed = True
             self.waiting.clear()
             self._engine._crews.remove(self)
-            seats = [seat for seat in self._engine._seats if seat.crew is self]
+            for number in tuple(self.running):
+                self.cancel(number)
             self._engine._changed.notify_all()
-        for seat in seats:
-            seat.interrupt(self)
 
 
 class _Seat(threading.Thread):
@@ -153,7 +179,6 @@ class _Seat(threading.Thread):
         #: Whom the Node works for; None while it is blank.
         self.crew: _Crew | None = None
         self._engine = engine
-        self._chunk = -1
         self._worker: Worker | None = None
         self._failed_starts = 0
 
@@ -161,38 +186,38 @@ class _Seat(threading.Thread):
         engine = self._engine
         try:
             while (task := self._wait()) is not None:
-                self._do(*task)
+                crew, chunk = task
+                self._do(crew, chunk)
                 with engine._changed:
-                    task[0].running.pop(task[1].number, None)
-                    self._chunk = -1
+                    crew.running.pop(chunk.number, None)
                     engine._changed.notify_all()
         finally:
+            self._drop()
             with engine._changed:
                 engine._seats.discard(self)
-            self._drop()
+                engine._call_seats()  # a chunk may have come while this seat was leaving
 
-    def interrupt(self, crew: _Crew, number: int | None = None) -> None:
-        """End what runs, if it is this: a chunk of a crew, or anything of it."""
-        with self._engine._changed:
-            if self.crew is crew and number in (None, self._chunk) and self._worker is not None:
-                self._worker.interrupt()
+    def interrupt(self) -> None:
+        """End what runs; called with the lock held, so that nothing else has begun."""
+        if self._worker is not None:
+            self._worker.interrupt()
 
     def _wait(self) -> tuple[_Crew, Chunk] | None:
         """The next chunk to do; None if this seat is not needed any more."""
         engine = self._engine
+        is_late = False
         while True:
             with engine._changed:
-                if self.is_dismissed:
-                    return None
-                task = engine._next_for(self)
-                if task is not None:
-                    self.is_idle = False
-                    task[0].running[task[1].number] = self
-                    return task
-                self.is_idle = True
+                task = None if self.is_dismissed else engine._next_for(self)
                 over = self.crew is not None and self.crew.is_closed
-                if not over and not engine._changed.wait(engine._idle_seconds):
-                    return None
+                self.is_idle = task is None and not (self.is_dismissed or is_late)
+                if task is not None:
+                    crew, chunk = task
+                    crew.running[chunk.number] = self
+                if not self.is_idle:
+                    return task
+                if not over:
+                    is_late = not engine._changed.wait(engine._idle_seconds)
             if over:
                 policy = self.crew.work.policy if self.crew is not None else None
                 self._drop()
@@ -214,39 +239,47 @@ class _Seat(threading.Thread):
 
     def _do(self, crew: _Crew, chunk: Chunk) -> None:
         number = chunk.number
-        policy = crew.work.policy
-        if self._worker is not None and (
-            self.crew not in (None, crew) or not self._worker.fits(policy.sandbox, policy.memory)
-        ):
-            self._drop()
         try:
-            if self._worker is None:
-                self._worker = Worker(policy.sandbox, policy.memory)
-            if self.crew is None:
-                with self._engine._changed:
-                    self.crew = crew
-                    self._chunk = number
-                self._worker.assign(crew.work)
-            with self._engine._changed:
-                self._chunk = number
-                is_wanted = not crew.is_closed
-            if is_wanted:
-                self._worker.run(chunk.parcels, _reporter(crew.report, number))
+            worker = self._worker_for(crew)
+            if self._is_wanted(crew, number):
+                worker.run(chunk.parcels, _reporter(crew.report, number))
                 self._failed_starts = 0
         except WorkerDied as death:
             self._drop()
-            if death.code == "ECANCELLED":
+            if not self._is_wanted(crew, number):
                 return
-            if death.position is not None:
+            if death.code == "ECANCELLED":  # that was meant for the chunk before
+                crew.report(Lost(number, death.reason))
+            elif death.position is not None:
                 crew.report(Died(number, death.position, death.code, death.reason))
             elif self._failed_starts < MOST_STARTS:
                 self._failed_starts += 1
                 crew.report(Lost(number, death.reason))
             else:
                 crew.report(Broken("EENGINE", f"a worker could not be started: {death.reason}"))
-        except (BifrostError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a thread that ends in silence is waited for
             self._drop()
-            crew.report(Broken("EENGINE", f"a worker could not be started: {error}"))
+            what = error if isinstance(error, (BifrostError, OSError)) else repr(error)
+            crew.report(Broken("EENGINE", f"a worker could not be used: {what}"))
+
+    def _worker_for(self, crew: _Crew) -> Worker:
+        """The Node, if it is this crew's or blank and fit; else a new one."""
+        policy = crew.work.policy
+        if self._worker is not None and (
+            self.crew not in (None, crew) or not self._worker.fits(policy.sandbox, policy.memory)
+        ):
+            self._drop()
+        worker = self._worker or Worker(policy.sandbox, policy.memory)
+        with self._engine._changed:
+            is_blank = self.crew is None
+            self._worker, self.crew = worker, crew
+        if is_blank:
+            worker.assign(crew.work)
+        return worker
+
+    def _is_wanted(self, crew: _Crew, number: int) -> bool:
+        with self._engine._changed:
+            return number in crew.running
 
 
 def _reporter(report: Report, chunk: int) -> Observed:

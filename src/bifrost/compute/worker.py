@@ -43,6 +43,7 @@ STRICT_PROGRESS_TIMEOUT: Final = 30.0
 #: A blank Node that does not say by then that it is there never will, in seconds.
 _START_SECONDS: Final = 120.0
 _IDENTS: Final = 1 << 32
+_DAY: Final = 86_400.0  # poll() takes a month at most
 
 #: What V8 and the C library print when there is no more memory.
 _OUT_OF_MEMORY: Final = re.compile(
@@ -214,7 +215,7 @@ class Worker:
         while not watch.is_done:
             wait = watch.deadline - time.monotonic()
             # What has come by the deadline counts, however long the reports took.
-            timeout = None if wait == math.inf else max(0, math.ceil(wait * 1e3))
+            timeout = None if wait == math.inf else max(0, math.ceil(min(wait, _DAY) * 1e3))
             for fd, event in self._poll.poll(timeout):
                 if fd == child.replies:
                     if not self._read(watch, observe):
