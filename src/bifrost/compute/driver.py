@@ -18,6 +18,7 @@ from .events import (
     Cancelled,
     ClientEvent,
     EngineEvent,
+    Instruction,
     Pull,
     Pulled,
     Recall,
@@ -69,8 +70,10 @@ class Driver:
         """Start, or go on after a suspension.
 
         Raises:
-            BifrostError: the engine cannot do this job.
+            BifrostError: the engine cannot do this job, or another writes its journal.
         """
+        if self._journal is not None:
+            self._journal.acquire()
         if self._crew is None:
             self._crew = self._engine.open(self._work, self._reporter())
         self._handle([Began()])
@@ -135,31 +138,40 @@ class Driver:
 
     def _put(self, event: EngineEvent | ClientEvent | None) -> None:
         self._inbox.put(event)
-        if self.wake is not None:
-            self.wake()
+        wake = self.wake
+        if wake is not None:
+            wake()
 
     def _handle(self, events: Sequence[EngineEvent | ClientEvent]) -> None:
         told: list[Tell] = []
-        for event in events:
-            for instruction in self.state.handle(event):
-                if isinstance(instruction, Tell):
-                    if instruction.name in ("result", "failed"):
-                        self._note(instruction)
-                    told.append(instruction)
-                elif isinstance(instruction, Send):
-                    assert self._crew is not None
-                    parcels = [self._parcels[index] for index in instruction.indices]
-                    self._crew.submit(Chunk(instruction.chunk, parcels))
-                elif isinstance(instruction, Pull):
-                    self.wanted = instruction.count
-                elif isinstance(instruction, Recall) and self._crew is not None:
-                    self._crew.cancel(instruction.chunk)
-        if self._journal is not None:
-            self._journal.commit()
-        if self.state.is_over:
-            self._leave()
-        if told:
-            self._tell(told)
+        try:
+            for event in events:
+                for instruction in self.state.handle(event):
+                    self._do(instruction, told)
+            if self._journal is not None:
+                self._journal.commit()
+            if self.state.is_over:
+                self._leave()
+                if self._journal is not None:
+                    is_resumable = self.state.state == "suspended"
+                    (self._journal.release if is_resumable else self._journal.close)()
+        finally:  # a disk may be full: what has happened has happened
+            if told:
+                self._tell(told)
+
+    def _do(self, instruction: Instruction, told: list[Tell]) -> None:
+        if isinstance(instruction, Tell):
+            told.append(instruction)
+            if instruction.name in ("result", "failed"):
+                self._note(instruction)
+        elif isinstance(instruction, Send):
+            assert self._crew is not None
+            parcels = [self._parcels[index] for index in instruction.indices]
+            self._crew.submit(Chunk(instruction.chunk, parcels))
+        elif isinstance(instruction, Pull):
+            self.wanted = instruction.count
+        elif isinstance(instruction, Recall) and self._crew is not None:
+            self._crew.cancel(instruction.chunk)
 
     def _note(self, told: Tell) -> None:
         """A slice is done: its input is not needed any more."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
@@ -78,15 +80,22 @@ class Job:
         self._requires: list[str] = []
         self._listeners = Listeners()
         self._told: deque[Tell] = deque()
+        self._kept: Iterator[tuple[int, bytes]] = iter(())  # a journal's results
         self._values: dict[int, Any] = {}
         self._errors: dict[int, BifrostError] = {}
         self._driver: Driver | None = None
         self._iterator: Iterator[Any] | None = None
+        self._items: AsyncIterator[Any] | None = None
+        self._coming: asyncio.Future[Any] | None = None  # the next of them
+        self._feeding: asyncio.Future[None] | None = None
         self._index = 0
         self._cancelled: tuple[str, str] | None = None
         self._bar: ProgressBar | None = None
         self._workers = 0
-        self._is_running = False
+        self._early: dict[int, Any] = {}  # results that wait for their turn in a loop
+        self._following = 0
+        self._lock = threading.Lock()  # between threads that start, run or cancel the job
+        self._thread: int | None = None  # who runs it
 
     # -- before it starts
 
@@ -210,7 +219,7 @@ class Job:
 
     def resume(self, *, timeout: float | None = None, progress: bool | None = None) -> Any:
         """Go on with a job that was interrupted, or ran out of time; like `exec`."""
-        if self._driver is None or self._driver.state.state != "suspended":
+        if not self._has_more:
             raise RuntimeError(f"the job is {self.status.state}, not suspended")
         deadline = None if timeout is None else time.monotonic() + timeout
         caller = sys._getframe(1).f_code.co_flags
@@ -221,13 +230,15 @@ class Job:
 
     def cancel(self, reason: str = "") -> None:
         """End the job, from any thread; who waits for it gets a `JobError`. Results stay."""
-        if self._driver is None:
-            self._start(None)
-        assert self._driver is not None
-        self._driver.cancel(reason or "job.cancel() was called")
-        if not self._is_running:
-            self._driver.advance()
-            deque(self._take_told(), maxlen=0)
+        self._start(None, again=True)
+        driver = self._driver
+        assert driver is not None
+        with self._lock:
+            driver.cancel(reason or "job.cancel() was called")
+            if self._thread is not None:
+                return  # who runs it will see to it
+            driver.advance()
+        deque(self._take_told(), maxlen=0)
 
     def as_completed(self, *, progress: bool | None = False) -> Iterator[tuple[int, Any]]:
         """Run the job and hand out (index, result) as the results come.
@@ -241,14 +252,18 @@ class Job:
 
     def __iter__(self) -> Iterator[Any]:
         """Run the job and hand out the results in the order of the inputs."""
-        early: dict[int, Any] = {}
-        following = 0
-        for index, value in self.as_completed():
-            early[index] = value
-            while following in early or following in self._errors:
-                if following in early:
-                    yield early.pop(following)
-                following += 1
+        self._start(None)
+        yield from self._in_turn()
+        for index, value in self._run(None, False):
+            self._early[index] = value
+            yield from self._in_turn()
+        self._outcome()
+
+    def _in_turn(self) -> Iterator[Any]:
+        while self._following in self._early or self._following in self._errors:
+            self._following += 1
+            if self._following - 1 in self._early:
+                yield self._early.pop(self._following - 1)
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, Any]]:
         """Like `as_completed`, in an event loop."""
@@ -259,28 +274,38 @@ class Job:
 
     # -- how it is run
 
-    def _start(self, journal: str | os.PathLike[str] | None) -> None:
+    @property
+    def _has_more(self) -> bool:
+        """Whether it can be gone on with: its engine may be done before its results are taken."""
+        is_suspended = self._driver is not None and self._driver.state.state == "suspended"
+        return is_suspended or bool(self._told or self._early)
+
+    def _start(self, journal: str | os.PathLike[str] | None, again: bool = False) -> None:
         """Make the driver, the first time."""
-        if self._driver is not None:
-            if self._driver.state.state == "suspended" and journal is None:
-                return
-            raise RuntimeError(
-                f"the job is {self.status.state}: a job runs once; make another with compute.for_"
-            )
+        with self._lock:
+            if self._driver is None:
+                self._driver = self._make_driver(journal)
+            elif not (again or (self._has_more and journal is None)):
+                raise RuntimeError(
+                    f"the job is {self.status.state}: a job runs once;"
+                    " make another with compute.for_"
+                )
+
+    def _make_driver(self, journal: str | os.PathLike[str] | None) -> Driver:
         work = make_work(
             self.id, self._source, self._arguments, self._requires, asdict(self.public), self.policy
         )
         kept = None if journal is None else Journal(journal, work)
         if kept is not None:
-            for index, parcel in kept.results():
-                self._keep(index, 0.0, parcel)
-        self._driver = Driver(work, self._engine, self._told.extend, self._inputs.length, kept)
+            self._kept = kept.results()
+        return Driver(work, self._engine, self._told.extend, self._inputs.length, kept)
 
     def _run(self, deadline: float | None, progress: bool | None) -> Iterator[tuple[int, Any]]:
         """Run the job in this thread, handing out what comes."""
         driver = self._enter(progress)
         try:
-            driver.begin()
+            if driver.state.state in ("new", "suspended"):
+                self._calmly(driver.begin)
             while True:
                 yield from self._take_told()
                 if driver.state.is_over:
@@ -289,11 +314,7 @@ class Job:
                 if driver.wanted:
                     self._feed(driver.wanted)
                     wait = 0.0
-                with CtrlC(driver.poke, driver.poke) as ctrl_c:
-                    ctrl_c.direct = False
-                    driver.advance(wait)
-                if ctrl_c.error is not None:
-                    raise ctrl_c.error
+                self._calmly(driver.advance, wait)
                 self._check(deadline)
         finally:
             self._leave()
@@ -306,26 +327,28 @@ class Job:
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
         driver.wake = lambda: _call_soon(loop, news.set)
-        if isinstance(self._inputs.source, AsyncIterable) and self._iterator is None:
-            self._iterator = iter(Inputs(self._inputs.source, loop))
+        is_async = isinstance(self._inputs.source, AsyncIterable)
         try:
-            driver.begin()
+            if driver.state.state in ("new", "suspended"):
+                driver.begin()
             while True:
                 for item in self._take_told():
                     yield item
                 if driver.state.is_over:
                     return
-                if driver.wanted:
-                    if isinstance(self._inputs.source, AsyncIterable):
-                        await asyncio.to_thread(self._feed, driver.wanted)
-                    else:
-                        self._feed(driver.wanted)
-                        await asyncio.sleep(0)
+                if driver.wanted and not is_async:
+                    self._feed(driver.wanted)
+                    await asyncio.sleep(0)
                 else:
-                    try:
+                    if driver.wanted and self._feeding is None:
+                        self._feeding = asyncio.ensure_future(self._feed_async(driver.wanted))
+                    if self._feeding is not None:
+                        self._feeding.add_done_callback(lambda _: news.set())
+                    with contextlib.suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(news.wait(), _left(deadline))
-                    except asyncio.TimeoutError:
-                        pass
+                    if self._feeding is not None and self._feeding.done():
+                        feeding, self._feeding = self._feeding, None
+                        feeding.result()
                 news.clear()
                 driver.advance()
                 self._check(deadline)
@@ -333,26 +356,47 @@ class Job:
             driver.wake = None
             self._leave()
 
+    def _calmly(self, action: Callable[..., object], *arguments: Any) -> None:
+        """Do a step of the driver whole: Ctrl-C is raised behind it, or if it comes twice."""
+        assert self._driver is not None
+
+        def insist() -> None:
+            raise KeyboardInterrupt
+
+        with CtrlC(self._driver.poke, insist) as ctrl_c:
+            ctrl_c.direct = False
+            action(*arguments)
+        if ctrl_c.error is not None:
+            raise ctrl_c.error
+
     def _enter(self, progress: bool | None) -> Driver:
         assert self._driver is not None
-        if self._is_running:
-            raise RuntimeError("the job is running already")
-        self._is_running = True
+        with self._lock:
+            if self._thread is not None:
+                raise RuntimeError("the job is running already")
+            self._thread = threading.get_ident()
         if progress or (progress is None and is_watched()):
             self._bar = ProgressBar(self.public.name)
         return self._driver
 
     def _leave(self) -> None:
         """Nobody waits any more: if the job is not over, stop its workers."""
-        assert self._driver is not None
-        self._is_running = False
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
+        if self._thread == threading.get_ident():
+            self._suspend()
+        else:  # a garbage collector's, in the middle of anything: it must not wait here
+            threading.Thread(target=self._suspend, name="bifrost-leave").start()
+
+    def _suspend(self) -> None:
+        driver = self._driver
+        assert driver is not None
         try:
-            if self._driver.state.state == "running":
-                self._driver.suspend()
+            if driver.state.state == "running":
+                self._calmly(driver.suspend)
         finally:
-            if self._bar is not None:
-                self._bar.close()
-                self._bar = None
+            self._thread = None
 
     def _check(self, deadline: float | None) -> None:
         assert self._driver is not None
@@ -376,55 +420,108 @@ class Job:
         pulled: list[parcels.Parcel] = []
         exhausted = False
         until = time.monotonic() + _PATIENCE
+        with CtrlC(self._driver.poke, self._driver.poke) as ctrl_c:
+            # A generator may take its time, and does not survive Ctrl-C. Where the number of
+            # inputs is known they are there, and none may be lost between here and the driver.
+            ctrl_c.direct = self._inputs.length is None
+            try:
+                while len(pulled) < count and ctrl_c.error is None:
+                    try:
+                        value = next(self._iterator)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    pulled.append(self._packed(value, len(pulled)))
+                    if time.monotonic() > until:
+                        break
+            except BaseException as error:
+                ctrl_c.direct = False
+                self._give_up(error)
+                raise
+            ctrl_c.direct = False
+            self._index += len(pulled)
+            self._driver.feed(pulled, exhausted)
+        if ctrl_c.error is not None:
+            raise ctrl_c.error
+
+    async def _feed_async(self, count: int) -> None:
+        """The same of asynchronous inputs, while results are handed out."""
+        assert self._driver is not None
+        if self._items is None:
+            self._items = aiter(self._inputs.source)
+        pulled: list[parcels.Parcel] = []
+        exhausted = False
+        until = time.monotonic() + _PATIENCE
         try:
-            while len(pulled) < count:
-                try:
-                    value = next(self._iterator)
-                except StopIteration:
+            while len(pulled) < count and not exhausted:
+                if self._coming is None:
+                    self._coming = asyncio.ensure_future(_following(self._items))
+                patience = max(0.0, until - time.monotonic()) if pulled else None
+                if not (await asyncio.wait({self._coming}, timeout=patience))[0]:
+                    break
+                coming, self._coming = self._coming, None
+                value = coming.result()
+                if value is _END:
                     exhausted = True
-                    break
-                try:
-                    pulled.append(parcels.pack(value))
-                except ShareError as error:
-                    path = f"$[{self._index + len(pulled)}]{error.path[1:]}"
-                    raise ShareError(path, error.kind, error.advice) from None
-                if time.monotonic() > until:
-                    break
+                else:
+                    pulled.append(self._packed(value, len(pulled)))
         except BaseException as error:
-            # The inputs are at fault, and cannot be gone on with.
-            self._driver.cancel(f"its inputs raised {error!r}")
-            self._driver.advance()
+            self._give_up(error)
             raise
         self._index += len(pulled)
         self._driver.feed(pulled, exhausted)
+
+    def _packed(self, value: Any, position: int) -> parcels.Parcel:
+        try:
+            return parcels.pack(value)
+        except ShareError as error:
+            path = f"$[{self._index + position}]{error.path[1:]}"
+            raise ShareError(path, error.kind, error.advice) from None
+
+    def _give_up(self, error: BaseException) -> None:
+        """The inputs are at fault, and cannot be gone on with."""
+        assert self._driver is not None
+        self._driver.cancel(f"its inputs raised {error!r}")
+        self._driver.advance()
 
     # -- what happens
 
     def _take_told(self) -> Iterator[tuple[int, Any]]:
         """Tell listeners what happened; hand out the results."""
+        for index, parcel in self._kept:
+            yield from self._hand_out(index, 0.0, *self._keep(index, parcel))
         while self._told:
-            told = self._told.popleft()
-            if told.name == "result":
-                index, seconds, parcel = told.details
-                if self._keep(index, seconds, parcel):
-                    yield index, self._last
-            else:
+            told = self._told[0]
+            if told.name != "result":
+                self._told.popleft()
                 self._tell(told)
+                continue
+            index, seconds, parcel = told.details
+            # It is kept before it is taken off: Ctrl-C may come between the two.
+            value, is_value = self._keep(index, parcel)
+            self._told.popleft()
+            yield from self._hand_out(index, seconds, value, is_value)
 
-    _last: Any = None
-
-    def _keep(self, index: int, seconds: float, parcel: bytes) -> bool:
-        try:
-            value = self._last = parcels.unpack(parcel)
-        except BifrostError as error:  # Python has no such value: a Map with an object as key, say
-            self._errors[index] = error
-            self._listeners.call("error", SliceFailure(index, error))
-            return False
-        if self.collate_results:
-            self._values[index] = value
+    def _hand_out(
+        self, index: int, seconds: float, value: Any, is_value: bool
+    ) -> Iterator[tuple[int, Any]]:
+        if not is_value:
+            self._listeners.call("error", SliceFailure(index, value))
+            return
         if self._listeners.has("result"):
             self._listeners.call("result", SliceResult(index, value, seconds))
-        return True
+        yield index, value
+
+    def _keep(self, index: int, parcel: bytes) -> tuple[Any, bool]:
+        """Unpack a result; return it, or the error that it is, and which of the two."""
+        try:
+            value = parcels.unpack(parcel)
+        except BifrostError as error:  # Python has no such value: a Map with an object as key, say
+            self._errors[index] = error
+            return error, False
+        if self.collate_results:
+            self._values[index] = value
+        return value, True
 
     def _tell(self, told: Tell) -> None:
         name, details = told.name, told.details
@@ -450,7 +547,8 @@ class Job:
             else:
                 print(details[2], file=sys.stderr if details[1] in ("warn", "error") else None)
         elif name == "work":
-            call("work", WorkEvent(details[0], details[1], parcels.unpack(details[2])))
+            if self._listeners.has("work"):
+                call("work", WorkEvent(details[0], details[1], parcels.unpack(details[2])))
         elif name == "progress":
             call("progress", SliceProgress(*details))
         else:
@@ -463,6 +561,7 @@ class Job:
     def _outcome(self) -> Results:
         """The results, or the error that there are not all of them."""
         __tracebackhide__ = True
+        self._early.clear()  # `results` has them
         if self._cancelled is not None:
             code, reason = self._cancelled
             raise JobError(code, reason, dict(self._errors), self.results) from self._first()
@@ -481,8 +580,16 @@ class Job:
         return min(self._errors.items())[1] if self._errors else None
 
 
+_END: Final = object()
+
+
+async def _following(items: AsyncIterator[Any]) -> Any:
+    return await anext(items, _END)
+
+
 def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
+    """The seconds until a deadline, or as many of them as can be waited for at once."""
+    return None if deadline is None else min(max(deadline - time.monotonic(), 0.001), 86_400.0)
 
 
 def _has_loop() -> bool:

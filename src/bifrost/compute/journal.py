@@ -8,6 +8,7 @@ anybody is told of them.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -37,7 +38,7 @@ class Journal:
 
         Raises:
             JournalError: the file is another job's (work function, arguments or modules
-                differ), or no journal.
+                differ), or no journal, or a job that runs is writing it.
         """
         self.path = Path(path)
         self.done: dict[int, tuple[int, int]] = {}
@@ -45,6 +46,7 @@ class Journal:
         self._file: BinaryIO = self.path.open("a+b")
         self._is_dirty = False
         try:
+            self.acquire()
             self._read(_fingerprint(work))
         except BaseException:
             self._file.close()
@@ -54,8 +56,8 @@ class Journal:
         file = self._file
         file.seek(0)
         head = file.readline()
-        if not head.endswith(b"\n"):
-            if head and not _head("").startswith(head[:10]):
+        if not head.endswith(b"\n"):  # nothing, or what was being written when it ended
+            if not _head(fingerprint).startswith(head):
                 raise JournalError(f"{self.path} is no journal of a job: choose another file")
             file.truncate(0)
             file.write(_head(fingerprint))
@@ -74,11 +76,14 @@ class Journal:
                 " its modules differ): choose another file, or remove it to begin anew"
             )
         end = file.tell()
+        size = os.fstat(file.fileno()).st_size
         while True:
             record = file.read(_RECORD.size)
             if len(record) < _RECORD.size:
                 break
             index, digest, length, crc = _RECORD.unpack(record)
+            if length > size:
+                break
             data = file.read(length)
             if len(data) < length or zlib.crc32(data, zlib.crc32(record[:-4])) != crc:
                 break
@@ -125,6 +130,24 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._is_dirty = False
+
+    def acquire(self) -> None:
+        """Keep others from writing it.
+
+        Raises:
+            JournalError: another job is writing it.
+        """
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalError(
+                f"{self.path} is being written by a job that runs: wait for that, or choose"
+                " another file"
+            ) from None
+
+    def release(self) -> None:
+        """Let others write it, as long as the job is suspended."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         if not self._file.closed:
