@@ -165,6 +165,19 @@ def test_a_traceback_shows_the_work_functions_lines():
     assert f".js:1:{first.index('new') + 1})" in caught.value.errors[0].stack
 
 
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [("x => {\n  return x +;\n}", "work.js:2:13"), ("x => { return x +; }", "work.js:1:18")],
+)
+def test_a_syntax_error_says_where(source, place):
+    with pytest.raises(compute.JobError, match=rf"SyntaxError: .*\({place}\)") as caught:
+        compute.map(source, [1, 2])
+    assert caught.value.code == "EWORK"
+    assert isinstance(caught.value.__cause__, JSError.SyntaxError)
+    shown = "".join(traceback.format_exception(caught.value.__cause__))
+    assert "return x +;" in shown
+
+
 def test_errors_can_be_collected_or_cancel_the_job():
     source = "x => { if (x === 1) throw new Error('one'); return x }"
     results = compute.for_(range(3), source, on_error="collect").exec()

@@ -175,8 +175,12 @@ class JobState:
         if index is None:
             return
         self._out.append(Tell("error", (index, event.error)))
-        if event.error.get("code") in _FATAL:
-            self._end("cancelled", Tell("cancel", (event.error["code"], event.error["message"])))
+        code = event.error.get("code")
+        if code in _FATAL:
+            self.errors[index] = event.error
+            self._out.append(Tell("failed", (index, event.error)))
+            reason = f"{event.error['name']}: {event.error['message']}"
+            self._end("cancelled", Tell("cancel", (code, reason)))
             return
         allowed = event.error.get("retries", self.policy.error_retries)
         count = self._throws[index] = self._throws.get(index, 0) + 1

@@ -6,12 +6,14 @@
 /** @type {any[]} */
 let [
   hostSend, hostFinished, hostArm, hostNow, hostOrigin, hostRandom, hostEncode, hostText, hostDecode, hostUrl, hostDigest,
+  hostMistake,
 ] = [];
 
 /** @param {Function[]} functions as `sandbox/host.js` makes them */
 export function connect(...functions) {
   [
     hostSend, hostFinished, hostArm, hostNow, hostOrigin, hostRandom, hostEncode, hostText, hostDecode, hostUrl, hostDigest,
+  hostMistake,
   ] = functions;
 }
 
@@ -118,5 +120,14 @@ export function digest(algorithm, bytes, target) {
     hostDigest(algorithm, bytes, target);
   } catch {
     throw new TypeError(`no digest ${algorithm}`);
+  }
+}
+
+/** @param {string} text of a script @returns {string} where its syntax is wrong, or nothing */
+export function mistake(text) {
+  try {
+    return hostMistake(text);
+  } catch {
+    return '';
   }
 }

@@ -1,8 +1,8 @@
 /** `require` and `module` of work functions: the modules that the job requires, by name. */
 
+import { evaluate } from './evaluate.js';
 import { Error, Map, Object, Reflect, String } from './globals.js';
 
-const evaluate = eval;
 /** @typedef {{name: string, source: string, module: any}} Known */
 /** By full name, and by each name that is short for one. @type {Map<string, Known>} */
 const known = new Map();
@@ -37,8 +37,8 @@ function find(name, from = '') {
   const isRelative = /^\.\.?\//.test(text);
   const found = (isRelative && known.get(beside(from, text))) || known.get(text) || known.get(beside('', text));
   if (found) return found;
-  const names = [...new Set([...known.values()].map((one) => one.name))].join(', ') || 'none';
-  const error = new Error(`cannot find module '${text}': the job requires ${names} (job.requires('${text}'))`);
+  const names = [...new Set([...known.values()].map((one) => one.name))].join(', ') || 'no modules';
+  const error = new Error(`cannot find module '${text}': the job requires ${names}; name it with job.requires('${text}')`);
   throw Object.assign(error, { code: 'ENOMODULE' });
 }
 
@@ -57,8 +57,7 @@ function load(one) {
   one.module = module;
   const require = requireFor(one.name);
   try {
-    const text = `(function (require, exports, module) {${one.source}\n})\n//# sourceURL=${one.name.replace(/\s/g, '_')}`;
-    const body = evaluate(text);
+    const body = evaluate('(function (require, exports, module) {', one.source, '})', one.name.replace(/\s/g, '_'));
     Reflect.apply(body, module.exports, [require, module.exports, module]);
     const { declared } = module;
     if (declared) {

@@ -3,12 +3,12 @@
 import { pack, unpack } from '../../protocol/parcels.js';
 import { decode } from '../../protocol/decoder.js';
 import { Buffer, DataView, Error, Number, Object, RangeError, String, TypeError, Uint8Array } from './globals.js';
+import { evaluate } from './evaluate.js';
 import { finished, now, send } from './host.js';
 import { Type, message } from './messages.js';
 import { provide } from './modules.js';
 import { inspect } from './util.js';
 
-const evaluate = eval; // under another name it is indirect: sloppy, and global
 /** A message is at most as long as a frame can be. */
 const LONGEST = 2 ** 30;
 const current = { source: '', work: /** @type {Function | undefined} */ (undefined), args: /** @type {any[]} */ ([]) };
@@ -64,7 +64,7 @@ async function run(ident, parcel) {
 function workFunction() {
   if (broken) throw broken.error;
   if (current.work === undefined) {
-    const work = evaluate(`(${current.source}\n)\n//# sourceURL=work.js`);
+    const work = evaluate('(', current.source, ')', 'work.js');
     if (typeof work !== 'function') {
       throw new TypeError(`the work is no function: its source evaluates to ${inspect(work)}`);
     }
