@@ -28,6 +28,10 @@ gc();
 """
 
 
+def _listed(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
 @dataclass
 class Belongings:
     """What this process has at one moment."""
@@ -51,7 +55,8 @@ class Belongings:
             {thread.name for thread in threading.enumerate()},
             {child.pid for child in psutil.Process().children(recursive=True)},
             descriptors,
-            set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set(),
+            # Semaphores of multiprocessing's are of this machine's other programs, too.
+            {name for name in _listed("/dev/shm") if not name.startswith("sem.mp-")},
         )
 
     def missing_in(self, other: Belongings) -> dict[str, Any]:
