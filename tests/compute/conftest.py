@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -25,3 +26,11 @@ def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     compute.LocalEngine.close(compute.engines.find("local"))
     gc.collect()
     leaks.check_belongings(before)
+
+
+@pytest.fixture(autouse=True)
+def heeds_ctrl_c() -> Iterator[None]:
+    """Programs that a shell runs in the background ignore SIGINT; tests of it must not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

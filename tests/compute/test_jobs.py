@@ -332,6 +332,7 @@ def test_ctrl_c_stops_and_resume_goes_on():
     script = """
 from bifrost import compute
 import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
 source = "async x => { await new Promise(f => setTimeout(f, x)); return x }"
 job = compute.for_([3, 0, 1500], source)
 threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT]).start()
