@@ -152,6 +152,7 @@ class Journal:
     def close(self) -> None:
         if not self._file.closed:
             self.commit()
+            self.release()  # a process that is being started has the file, too, for a moment
             self._file.close()
 
 
