@@ -239,6 +239,7 @@ class Job:
                 return  # who runs it will see to it
             driver.advance()
         deque(self._take_told(), maxlen=0)
+        self._early.clear()
 
     def as_completed(self, *, progress: bool | None = False) -> Iterator[tuple[int, Any]]:
         """Run the job and hand out (index, result) as the results come.

@@ -49,7 +49,7 @@ class Journal:
             self.acquire()
             self._read(_fingerprint(work))
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _read(self, fingerprint: str) -> None:
