@@ -85,3 +85,16 @@ def test_garbage_is_one_defined_error():
             parcels.unpack(data)
         except BifrostError:
             pass
+
+
+def test_arrays_come_from_any_memory_and_are_aligned():
+    whole = b"".join(parcels.pack(np.arange(4.0)))
+    shifted = memoryview(bytearray(b"x" + whole))[1:]
+    for data in (whole, bytearray(whole), shifted, shifted.toreadonly()):
+        array = parcels.unpack(data)
+        assert array.flags.aligned
+        array[0] = 5
+        np.testing.assert_array_equal(array, [5, 1, 2, 3])
+    writable = bytearray(whole)
+    parcels.unpack(writable)[0] = 5
+    assert bytes(writable) != whole

@@ -66,6 +66,20 @@ def test_frames_arrive_however_they_are_split(data: st.DataObject) -> None:
         parse(kind, body)
 
 
+@pytest.mark.parametrize("cut", [4099, 1 << 18, (1 << 18) + 9, 1 << 22])
+def test_long_bodies_stay_what_they_were(cut: int) -> None:
+    sizes = [1 << 18, (1 << 18) + 1, 1 << 20]
+    sent = [(Type.RESULT, number, bytes([number]) * size) for number, size in enumerate(sizes * 2)]
+    sent[2:2] = [(Type.STARTED, 9, b""), (Type.CONSOLE, 9, b"short")]
+    stream = b"".join(b"".join(frame(kind, ident, [body])) for kind, ident, body in sent)
+    reader = Reader()
+    got = []
+    for start in range(0, len(stream), cut):
+        reader.feed(stream[start : start + cut])
+        got += list(reader.frames())
+    assert got == sent
+
+
 @given(st.binary(max_size=200))
 def test_noise_is_no_frame(noise: bytes) -> None:
     reader = Reader()

@@ -113,6 +113,7 @@ class Run:
             details = list(one.details)
             if one.name == "result":
                 details[1] *= 1000  # milliseconds, in JavaScript
+                details[2] = bytes(details[2])
             events.append([one.name, *details])
         if events:
             self._say(events)

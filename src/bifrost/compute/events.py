@@ -28,7 +28,7 @@ class Returned:
     chunk: int
     position: int
     seconds: float
-    parcel: bytes
+    parcel: bytes | memoryview
 
 
 @dataclass(slots=True)

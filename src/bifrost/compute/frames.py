@@ -23,6 +23,8 @@ _MOST_TEXT: Final = 1 << 22
 _MOST: Final = 1 << 30
 #: Shorter pieces are faster joined than written on their own.
 _SHORT: Final = 1 << 14
+#: Longer bodies are not copied on their way.
+_LONG: Final = 1 << 18
 
 
 class Type(IntEnum):
@@ -68,6 +70,7 @@ class Reader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._start = 0
+        self._head: tuple[Type, int, int] | None = None  # of the frame whose body is to come
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -76,32 +79,51 @@ class Reader:
             self._start = 0
         self._buffer += data
 
-    def frames(self) -> Iterator[tuple[Type, int, bytes]]:
-        """Yield the frames that have come whole.
+    def frames(self) -> Iterator[tuple[Type, int, bytes | memoryview]]:
+        """Yield the frames that have come whole; long bodies are memory of their own, not copied.
 
         Raises:
             ProtocolError: what came is no frame.
         """
-        while len(self._buffer) - self._start >= _HEADER.size:
-            length, number, ident = _HEADER.unpack_from(self._buffer, self._start)
-            kind = _FROM_NODE.get(number)
-            if kind is None:
-                raise ProtocolError(f"a frame of type {number}")
-            if length > (_MOST if kind in (Type.RESULT, Type.EMIT) else _MOST_TEXT):
-                raise ProtocolError(f"a frame of {length:,} bytes")
-            end = self._start + _HEADER.size + length
+        while (head := self._head or self._next_head()) is not None:
+            kind, length, ident = head
+            end = self._start + length
             if len(self._buffer) < end:
+                self._head = head
                 return
+            self._head = None
+            if length > _LONG:
+                yield kind, ident, self._taken(length)
+                continue
             with memoryview(self._buffer) as view:
-                body = bytes(view[self._start + _HEADER.size : end])
+                body = bytes(view[self._start : end])
             self._start = end
             yield kind, ident, body
+
+    def _next_head(self) -> tuple[Type, int, int] | None:
+        if len(self._buffer) - self._start < _HEADER.size:
+            return None
+        length, number, ident = _HEADER.unpack_from(self._buffer, self._start)
+        kind = _FROM_NODE.get(number)
+        if kind is None:
+            raise ProtocolError(f"a frame of type {number}")
+        if length > (_MOST if kind in (Type.RESULT, Type.EMIT) else _MOST_TEXT):
+            raise ProtocolError(f"a frame of {length:,} bytes")
+        self._start += _HEADER.size
+        return kind, length, ident
+
+    def _taken(self, length: int) -> memoryview:
+        """A body, as a part of the buffer, which is given away: what is behind it gets another."""
+        body, start, end = self._buffer, self._start, self._start + length
+        self._buffer, self._start = body[end:], 0
+        del body[end:]
+        return memoryview(body)[start:]
 
 
 _FROM_NODE: Final = {int(kind): kind for kind in Type if kind >= Type.READY}
 
 
-def parse(kind: Type, body: bytes) -> tuple[str, tuple[Any, ...]]:
+def parse(kind: Type, body: bytes | memoryview) -> tuple[str, tuple[Any, ...]]:
     """Return what a frame says, and the details of that.
 
     ``started`` (); ``result`` (seconds, parcel); ``error`` (a dict with the texts ``name``,
@@ -131,14 +153,14 @@ def parse(kind: Type, body: bytes) -> tuple[str, tuple[Any, ...]]:
     raise ProtocolError(f"a {kind.name} frame with something else in it")
 
 
-def facts(body: bytes) -> dict[str, Any]:
+def facts(body: bytes | memoryview) -> dict[str, Any]:
     """Return what a READY frame says.
 
     Raises:
         ProtocolError: it says nothing.
     """
     try:
-        told = json.loads(body)
+        told = json.loads(bytes(body))
     except ValueError:
         told = None
     if not isinstance(told, dict):

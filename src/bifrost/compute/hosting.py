@@ -80,7 +80,8 @@ class Host:
                         return [("Lost", "it is not wanted any more")]
                     continue
                 if isinstance(event, Returned):
-                    answer.append(("Returned", event.position, event.seconds, event.parcel))
+                    parcel = bytes(event.parcel)  # which can be pickled
+                    answer.append(("Returned", event.position, event.seconds, parcel))
                     done += 1
                     continue
                 answer.append(_row(event))

@@ -55,7 +55,8 @@ def size(parcel: Parcel) -> int:
 def unpack(data: bytes | bytearray | memoryview) -> Any:
     """Return the value of a parcel.
 
-    Arrays can be changed: they are views of `data` if that can be, and of a copy otherwise.
+    Arrays can be changed: they are views of `data` if that can be, and of a copy otherwise; the
+    same goes for memory that they cannot lie in, because it is not aligned.
 
     Raises:
         ProtocolError: the bytes are not a parcel.
@@ -70,10 +71,12 @@ def unpack(data: bytes | bytearray | memoryview) -> Any:
     if end > len(data):
         raise ProtocolError(f"a parcel of {len(data)} bytes claims a body of {length}")
     body = bytes(data[_LENGTH.size : end])
-    if end == len(data):
-        return decode(body, _NOTHING)
     buffers = memoryview(data)[end + -end % _ALIGNMENT :]
-    return decode(body, _Unloading(memoryview(bytearray(buffers)) if buffers.readonly else buffers))
+    if not buffers:
+        return decode(body, _NOTHING)
+    if buffers.readonly or np.frombuffer(buffers, np.uint8).ctypes.data % _ALIGNMENT:
+        buffers = memoryview(bytearray(buffers))
+    return decode(body, _Unloading(buffers))
 
 
 class _Loading:

@@ -83,19 +83,20 @@ const encoder = new Encoder(loading);
 /**
  * The bytes of a parcel.
  * @param {any} value
+ * @param {number} [room] so many bytes are left free before it, a multiple of 8
  * @throws {ShareError} something in it is no plain value; the error names the path to it
  */
-export function pack(value) {
+export function pack(value, room = 0) {
   // A getter in the value may want to pack another one.
   const around = encoder.busy ? new Loading() : loading;
   const writer = encoder.busy ? new Encoder(around) : encoder;
   try {
     const body = writer.encode(value, () => around.clear()).subarray(HEADER_SIZE);
     const start = aligned(4 + body.length);
-    const parcel = new Uint8Array(around.size ? start + around.size : 4 + body.length);
-    Buffer.from(parcel.buffer).writeUInt32LE(body.length, 0);
-    parcel.set(body, 4);
-    let at = start;
+    const parcel = new Uint8Array(room + (around.size ? start + around.size : 4 + body.length));
+    Buffer.from(parcel.buffer).writeUInt32LE(body.length, room);
+    parcel.set(body, room + 4);
+    let at = room + start;
     for (const buffer of around.buffers) {
       parcel.set(buffer, at);
       at += aligned(buffer.length);
