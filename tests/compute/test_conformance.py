@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -51,6 +52,7 @@ def dask() -> Iterator[Engine]:
         engine.close()
 
 
+ENDLESS = "x => { for (;;); }"
 ENGINES = [local, threads, processes, dask]
 
 
@@ -200,6 +202,24 @@ def test_a_large_array_goes_there_and_back(engine):
         value = crew.values(1)[0, 0]
         np.testing.assert_array_equal(value["x"], array)
         assert value["sum"] == array.sum()
+
+
+def test_chunks_that_an_engine_keeps_ahead_end_with_their_job(engine):
+    job = compute.for_(range(20), ENDLESS, engine=engine)
+    threading.Timer(1.0, job.cancel).start()
+    with pytest.raises(compute.JobError, match="cancel"):
+        job.exec()
+    assert compute.map("x => x + 1", [1, 2], engine=engine) == [2, 3]
+
+
+def test_an_executor_that_cancels_its_calls_ends_the_job():
+    pool = ThreadPoolExecutor(1)
+    source = "x => { const end = Date.now() + 400; while (Date.now() < end); return x }"
+    job = compute.for_(range(3), source, engine=pool)
+    job.on("result", lambda event: pool.shutdown(wait=False, cancel_futures=True))
+    with pytest.raises(compute.JobError, match="the executor"):
+        job.exec()
+    pool.shutdown()
 
 
 def _nodes() -> set[int]:

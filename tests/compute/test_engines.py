@@ -161,3 +161,46 @@ def test_a_fork_has_workers_of_its_own():
 
 def test_times_may_be_as_long_as_one_likes():
     assert compute.map("x => x", [1], slice_timeout=1e12, timeout=float("inf")) == [1]
+
+
+def test_many_functions_in_one_executor_leave_few_threads():
+    before = threading.active_count()
+    with compute.Executor() as pool:
+        for number in range(8):
+            assert pool.submit(f"() => {number}").result() == number
+        assert len(pool._lanes) <= 5
+        pool.submit("() => { throw new Error('no') }").exception()
+    assert threading.active_count() <= before + 4  # seats keep a Node for the next job
+
+
+def test_an_executor_of_a_closed_engine_answers_every_future():
+    engine = compute.LocalEngine(1)
+    pool = compute.Executor(engine)
+    futures = [pool.submit(ENDLESS, number) for number in range(5)]
+    while not engine._crews:
+        time.sleep(0.01)
+    engine.close()
+    for future in futures:
+        assert isinstance(future.exception(timeout=30), compute.JobError)
+    assert pool.submit("x => x", 5).result() == 5
+    pool.shutdown()
+    engine.close()
+
+
+def test_an_executor_works_on_after_a_fork():
+    engine = compute.LocalEngine(1)
+    pool = compute.Executor(engine)
+    assert pool.submit("x => x", 1).result() == 1
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = int(pool.submit("x => x", 2).result(timeout=30) != 2)
+            pool.shutdown()
+            engine.close()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert pool.submit("x => x", 3).result() == 3
+    pool.shutdown()
+    engine.close()

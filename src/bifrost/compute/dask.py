@@ -269,7 +269,9 @@ def _run(work: Work, topic: str, number: int, data: list[bytes]) -> Answer:
         worker.log_event(topic, (number, heard, said.position, said.what, list(said.details)))
         heard += 1
 
-    return host.run(work, work.id, data, is_wanted, say)
+    answer = host.run(work, work.id, data, is_wanted, say)
+    assert answer is not None
+    return answer
 
 
 async def _forget(job: str, dask_worker: Any) -> None:

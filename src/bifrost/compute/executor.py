@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import BifrostError, JobError
 from ..protocol import parcels
@@ -19,6 +21,8 @@ from .policy import Policy
 from .work import make_work, source_of
 
 Future = concurrent.futures.Future
+#: Functions that are kept at workers though nobody calls them just now.
+MOST_IDLE: Final = 4
 
 
 class Executor(concurrent.futures.Executor):
@@ -44,6 +48,8 @@ class Executor(concurrent.futures.Executor):
         self._lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._is_shut_down = False
+        # Who forgets to shut it down leaves no threads either.
+        weakref.finalize(self, _finish, self._lanes).atexit = False
 
     def submit(self, work: Any, /, *arguments: Any) -> Future[Any]:  # type: ignore[override]
         """Call a JavaScript function (its source, or a function of Node's) on some worker.
@@ -58,7 +64,8 @@ class Executor(concurrent.futures.Executor):
             if self._is_shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             lane = self._lanes.get(source)
-            if lane is None or lane.is_over:
+            if lane is None or not lane.is_alive():  # also after a fork
+                self._retire()
                 spread = f"(items) => ({source})(...items)"
                 made = make_work(
                     new_id(), spread, [], self._requires, {"name": "executor"}, self._policy
@@ -66,6 +73,12 @@ class Executor(concurrent.futures.Executor):
                 lane = self._lanes[source] = _Lane(made, self._engine)
             lane.submit(future, parcel)
         return future
+
+    def _retire(self) -> None:
+        """Let functions that are not called just now go, except the newest."""
+        idle = [source for source, lane in self._lanes.items() if lane.is_idle]
+        for source in idle[:-MOST_IDLE]:
+            self._lanes.pop(source).finish(False)
 
     def map(
         self,
@@ -92,6 +105,11 @@ class Executor(concurrent.futures.Executor):
                 lane.join()
 
 
+def _finish(lanes: dict[str, _Lane]) -> None:
+    for lane in lanes.values():
+        lane.finish(False)
+
+
 class _Lane(threading.Thread):
     """The calls of one function: a job whose inputs come as they are submitted."""
 
@@ -104,13 +122,19 @@ class _Lane(threading.Thread):
         self._count = 0
         self._is_finishing = False
         self._failure: BaseException | None = None
-        self.is_over = False
+        self._is_over = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self._waiting or self._futures)
 
     def submit(self, future: Future[Any], parcel: parcels.Parcel) -> None:
         self._waiting.append((future, parcel))
         if self.ident is None:
             self.start()
         self._driver.poke()
+        if self._is_over:  # it failed just now
+            self._refuse()
 
     def finish(self, cancel: bool) -> None:
         self._is_finishing = True
@@ -132,12 +156,17 @@ class _Lane(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - every waiting future gets it
             self._failure = error
         finally:
-            self.is_over = True
+            self._is_over = True
             driver.close()
-            failure = self._failure or JobError("ECANCELLED", "the executor has ended", {}, None)
-            for future in self._futures.values():
-                future.set_exception(failure)
-            while self._waiting:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        """Give every future that is still there what ended the job."""
+        failure = self._failure or JobError("ECANCELLED", "the executor has ended", {}, None)
+        while self._futures:
+            self._futures.popitem()[1].set_exception(failure)
+        with contextlib.suppress(IndexError):
+            while True:
                 future, _ = self._waiting.popleft()
                 if future.set_running_or_notify_cancel():
                     future.set_exception(failure)

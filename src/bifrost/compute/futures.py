@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import tempfile
 import threading
+import weakref
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,7 @@ class _Crew:
     def _submit(self, number: int, parcels: list[bytes], work: Work | None) -> None:
         try:
             future = self._executor.submit(
-                _run, work, self._work.id, number, parcels, self._lease.path
+                _run, work, self._work.id, number, parcels, self._lease.place, self._lease.path
             )
         except Exception as error:  # noqa: BLE001 - it has been shut down, or is broken
             self._report(Broken("EENGINE", f"the executor takes no calls: {error}"))
@@ -75,8 +77,11 @@ class _Crew:
 
     def _done(self, number: int, parcels: list[bytes], future: Future[Any]) -> None:
         with self._lock:
-            if self._futures.pop(number, None) is None or future.cancelled():
+            if self._futures.pop(number, None) is None:
                 return
+        if future.cancelled():
+            self._report(Broken("EENGINE", "the executor has cancelled its calls"))
+            return
         error = future.exception()
         if isinstance(error, BrokenExecutor):
             self._report(Broken("EENGINE", f"the executor is broken: {error}"))
@@ -91,7 +96,7 @@ class _Crew:
     def cancel(self, number: int) -> None:
         with self._lock:
             future = self._futures.pop(number, None)
-        if future is not None and not future.cancel():
+        if future is None or not future.cancel():
             self._lease.exclude(number)
 
     def close(self) -> None:
@@ -112,16 +117,47 @@ class _Lease:
 
     def __init__(self) -> None:
         self._fd, self.path = tempfile.mkstemp(prefix="bifrost-job-")
+        self.place = _place(self.path)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        _leases.add(self)
 
     def exclude(self, number: int) -> None:
         os.write(self._fd, b"%d\n" % number)
 
     def end(self) -> None:
+        if self._fd >= 0:
+            Path(self.path).unlink(missing_ok=True)
+            self.let_go()
+
+    def let_go(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            Path(self.path).unlink(missing_ok=True)
             os.close(fd)
+
+
+_leases: weakref.WeakSet[_Lease] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A process of a pool that holds its client's lock would not see the client end."""
+    for lease in _leases:
+        lease.let_go()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _place(path: str) -> str:
+    """The folder of a file, told from those of the same name on other machines."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        boot = platform.node()
+    try:
+        folder = Path(path).parent.stat()
+    except OSError:
+        return ""
+    return f"{boot}/{folder.st_dev}/{folder.st_ino}"
 
 
 # -- in the executor's processes
@@ -145,16 +181,16 @@ def _forget(job: str) -> None:
 
 
 def _run(
-    work: Work | None, job: str, number: int, parcels: list[bytes], lease: str
+    work: Work | None, job: str, number: int, parcels: list[bytes], place: str, path: str
 ) -> Answer | None:
     """Do a chunk; None if the work is needed for that."""
     host = _here()
-    if work is None and not host.knows(job):
-        return None
-    if not Path(lease).exists():  # another machine's: it cannot be asked
+    if place != _place(path):  # another machine's: it cannot be asked
         return host.run(work, job, parcels, lambda: True)
-    answer = host.run(work, job, parcels, lambda: _is_wanted(lease, number))
-    if not _is_wanted(lease):
+    if not _is_wanted(path, number):  # executors keep calls ahead that they cannot take back
+        return [("Lost", "it is not wanted any more")]
+    answer = host.run(work, job, parcels, lambda: _is_wanted(path, number))
+    if not _is_wanted(path):
         host.forget(job)
     return answer
 

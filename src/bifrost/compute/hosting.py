@@ -7,14 +7,16 @@ the same way everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
 from ..errors import BifrostError
-from .engine import Chunk, Crew, Work
+from .engine import Chunk, Work
 from .events import Broken, Capacity, Died, EngineEvent, Lost, Returned, Said, Threw
 from .local import LocalEngine
 
@@ -22,6 +24,8 @@ from .local import LocalEngine
 _LOOK: Final = 0.25
 #: Seconds that a job's workers are kept for its next chunk.
 _IDLE: Final = 15.0
+#: Seconds after which a job that sends no more chunks is forgotten; it may come again.
+_FORGET: Final = 60.0
 #: More than callers will ever run at once: it is they who limit it.
 _MANY: Final = 1 << 16
 
@@ -30,102 +34,130 @@ _MANY: Final = 1 << 16
 Answer: TypeAlias = "list[tuple[Any, ...]]"
 
 
+class _Job:
+    """What a host has of one job: its crew, and who waits for which chunk."""
+
+    def __init__(self, engine: LocalEngine, work: Work) -> None:
+        self.inboxes: dict[int, queue.SimpleQueue[EngineEvent]] = {}
+        self.used = time.monotonic()
+        self.crew = engine.open(work, self._report)
+
+    def _report(self, event: EngineEvent) -> None:
+        if isinstance(event, Broken):
+            self.tell_all(event)
+        elif not isinstance(event, Capacity):
+            inbox = self.inboxes.get(event.chunk)
+            if inbox is not None:
+                inbox.put(event)
+
+    def tell_all(self, event: EngineEvent) -> None:
+        for inbox in tuple(self.inboxes.values()):
+            inbox.put(event)
+
+
 class Host:
     """The workers of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._engine = LocalEngine(_MANY, idle_seconds=_IDLE)
-        self._crews: dict[str, tuple[Crew, dict[int, queue.SimpleQueue[EngineEvent]]]] = {}
+        self._jobs: dict[str, _Job] = {}
         self._next = 0
-
-    def knows(self, job: str) -> bool:
-        """Whether it has this job's work."""
-        return job in self._crews
 
     def run(
         self,
         work: Work | None,
-        job: str,
+        ident: str,
         parcels: Sequence[bytes],
         is_wanted: Callable[[], bool],
         say: Callable[[Said], object] = lambda said: None,
-    ) -> Answer:
-        """Do a chunk, and return when it is done.
+    ) -> Answer | None:
+        """Do a chunk, and return when it is done; None if the work is needed for that.
 
         Args:
-            work: what to do; None if this host `knows` it.
+            work: what to do; None if this host may have it already.
+            ident: the job's.
             is_wanted: asked now and then; if not, the chunk is stopped.
             say: gets what the slices say at once. It is in the answer as well.
         """
+        inbox: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
         try:
-            crew, inboxes = self._crew(work, job)
+            with self._lock:
+                job = self._job(work, ident)
+                if job is None:
+                    return None
+                number = self._next  # one of its own: what was lost may come again, to this host
+                self._next += 1
+                job.inboxes[number] = inbox
         except BifrostError as error:
             return [("Broken", "EENGINE", str(error))]
-        inbox: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
-        with self._lock:
-            number = self._next  # one of its own: what was lost may come again, to this host
-            self._next += 1
-            inboxes[number] = inbox
-        answer: Answer = []
-        done = 0
         try:
-            crew.submit(Chunk(number, [[parcel] for parcel in parcels]))
-            while done < len(parcels):
-                try:
-                    event = inbox.get(timeout=_LOOK)
-                except queue.Empty:
-                    if not is_wanted():
-                        crew.cancel(number)
-                        return [("Lost", "it is not wanted any more")]
-                    continue
-                if isinstance(event, Returned):
-                    parcel = bytes(event.parcel)  # which can be pickled
-                    answer.append(("Returned", event.position, event.seconds, parcel))
-                    done += 1
-                    continue
-                answer.append(_row(event))
-                if isinstance(event, Said):
-                    say(event)
-                elif isinstance(event, Threw):
-                    done += 1
-                else:
-                    break
+            job.crew.submit(Chunk(number, [[parcel] for parcel in parcels]))
+            answer = self._answer(inbox, len(parcels), is_wanted, say)
+            if answer is None:
+                job.crew.cancel(number)
+                return [("Lost", "it is not wanted any more")]
             return answer
         finally:
-            inboxes.pop(number, None)
+            del job.inboxes[number]
+            job.used = time.monotonic()
 
-    def _crew(
-        self, work: Work | None, job: str
-    ) -> tuple[Crew, dict[int, queue.SimpleQueue[EngineEvent]]]:
-        with self._lock:
-            if job not in self._crews:
-                assert work is not None
-                inboxes: dict[int, queue.SimpleQueue[EngineEvent]] = {}
+    def _answer(
+        self,
+        inbox: queue.SimpleQueue[EngineEvent],
+        count: int,
+        is_wanted: Callable[[], bool],
+        say: Callable[[Said], object],
+    ) -> Answer | None:
+        """What a chunk comes to; None if nobody wants it any more."""
+        answer: Answer = []
+        done = 0
+        while done < count:
+            try:
+                event = inbox.get(timeout=_LOOK)
+            except queue.Empty:
+                if not is_wanted():
+                    return None
+                continue
+            if isinstance(event, Returned):
+                parcel = bytes(event.parcel)  # which can be pickled
+                answer.append(("Returned", event.position, event.seconds, parcel))
+                done += 1
+                continue
+            answer.append(_row(event))
+            if isinstance(event, Said):
+                with contextlib.suppress(Exception):  # it comes with the answer
+                    say(event)
+            elif isinstance(event, Threw):
+                done += 1
+            else:
+                break
+        return answer
 
-                def report(event: EngineEvent) -> None:
-                    if isinstance(event, Broken):
-                        for inbox in tuple(inboxes.values()):
-                            inbox.put(event)
-                    elif not isinstance(event, Capacity):
-                        inbox_of = inboxes.get(event.chunk)
-                        if inbox_of is not None:
-                            inbox_of.put(event)
+    def _job(self, work: Work | None, ident: str) -> _Job | None:
+        """What it has of a job; with the lock held."""
+        job = self._jobs.get(ident)
+        if job is None and work is not None:
+            left = time.monotonic() - _FORGET
+            for other, old in tuple(self._jobs.items()):
+                if not old.inboxes and old.used < left:  # its client may have been killed
+                    del self._jobs[other]
+                    old.crew.close()
+            job = self._jobs[ident] = _Job(self._engine, work)
+        return job
 
-                self._crews[job] = (self._engine.open(work, report), inboxes)
-            return self._crews[job]
-
-    def forget(self, job: str) -> None:
+    def forget(self, ident: str) -> None:
         """A job is over."""
         with self._lock:
-            crew = self._crews.pop(job, None)
-        if crew is not None:
-            crew[0].close()
+            job = self._jobs.pop(ident, None)
+        if job is not None:
+            job.crew.close()
+            job.tell_all(Lost(0, "the job is over"))
 
     def close(self) -> None:
         """End all workers."""
-        for job in tuple(self._crews):
-            self.forget(job)
+        for ident in tuple(self._jobs):
+            self.forget(ident)
         self._engine.close()
 
 
