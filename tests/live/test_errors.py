@@ -253,10 +253,9 @@ def test_a_traceback_shows_javascript_with_its_source(node: Node) -> None:
     assert script[1:] == (3, "<module>", "inner(a);")
     assert inner[1:] == (3, "inner", "return x.foo.bar;")
     assert script[0] != inner[0]
-    if sys.version_info >= (3, 11):
-        assert "    return x.foo.bar;\n                 ^^^\n" in "".join(
-            traceback.format_exception(error)
-        )
+    assert "    return x.foo.bar;\n                 ^^^\n" in "".join(
+        traceback.format_exception(error)
+    )
 
 
 def test_both_languages_are_interleaved(node: Node) -> None:
@@ -325,8 +324,7 @@ def test_wrong_arguments_are_named(act: Any, kind: type[Exception], says: str) -
 def test_a_syntax_error_shows_its_line(node: Node) -> None:
     error = caught(lambda: node.run("let fine;\n  let = = 3"))
     assert frames(error)[-1][1:] == (2, "<module>", "let = = 3")
-    if sys.version_info >= (3, 11):
-        assert "    let = = 3\n          ^\n" in "".join(traceback.format_exception(error))
+    assert "    let = = 3\n          ^\n" in "".join(traceback.format_exception(error))
 
 
 def test_an_object_without_parentheses_is_explained(node: Node) -> None:

@@ -40,7 +40,7 @@ def test_ints_over_2_to_53_were_rounded(node: Node, value: int) -> None:
         (1, "a"),
         {1, 2},
         b"\x00\xff",
-        datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
+        datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
         np.float64(1.5),
         np.int32(7),
     ],

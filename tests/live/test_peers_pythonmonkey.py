@@ -184,7 +184,7 @@ class TestObjects:
         assert node.eval("data") == {"a": 5, "list": [1, 2]}
 
     def test_dates(self, node: Node) -> None:
-        moment = datetime.datetime(2222, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc)
+        moment = datetime.datetime(2222, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
         assert node.eval("(d) => d.getTime()")(moment) == moment.timestamp() * 1000
         assert node.eval("new Date(Date.UTC(2222, 1, 3, 4, 5, 6))") == moment
 

@@ -30,7 +30,7 @@ class Color(enum.Enum):
     LIST = [1]  # noqa: RUF012 - the value of a member
 
 
-class StrColor(str, enum.Enum):
+class StrColor(enum.StrEnum):
     RED = "red"
 
 
@@ -50,7 +50,7 @@ class Point:
 
 
 Pair = collections.namedtuple("Pair", "a b")
-UTC = datetime.timezone.utc
+UTC = datetime.UTC
 
 
 def shared_list() -> Any:

@@ -27,7 +27,7 @@ from .undefined import Undefined
 
 _DOUBLE: Final = struct.Struct("<d")
 _DOUBLES: Final = struct.Struct("<dd")
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
 #: Ends the text of a datetime whose `fold` is 1: the second of two equal wall clock times.
 _FOLD: Final = "~1"
@@ -83,12 +83,12 @@ def _datetime(value: dt.datetime) -> Any:
         try:
             aware = value.replace(tzinfo=None).astimezone()
         except (OverflowError, ValueError, OSError):  # at the ends of the calendar
-            aware = value.replace(tzinfo=dt.timezone.utc)
+            aware = value.replace(tzinfo=dt.UTC)
     return _date(float((aware - _EPOCH) // _MILLISECOND), original)
 
 
 def _day(value: dt.date) -> Any:
-    midnight = dt.datetime(value.year, value.month, value.day, tzinfo=dt.timezone.utc)
+    midnight = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
     return _date(float((midnight - _EPOCH) // _MILLISECOND), value.isoformat())
 
 

@@ -138,12 +138,9 @@ def _frame(file: str, name: str, lineno: int, first: int, last: int) -> tuple[Fr
             vars(node).update(where)
     compiled = compile(module, file, "exec", dont_inherit=True)
     code = next(const for const in compiled.co_consts if isinstance(const, CodeType))
-    code = code.replace(co_name=name)
-    position = 0
-    if sys.version_info >= (3, 11):
-        code = code.replace(co_qualname=name)
-        places = [(start, end) for _, _, start, end in code.co_positions()]
-        position = 2 * places.index((first, last)) if (first, last) in places else 0
+    code = code.replace(co_name=name, co_qualname=name)
+    places = [(start, end) for _, _, start, end in code.co_positions()]
+    position = 2 * places.index((first, last)) if (first, last) in places else 0
     return FunctionType(code, JAVASCRIPT)().gi_frame, position
 
 
