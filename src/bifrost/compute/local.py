@@ -251,6 +251,7 @@ class _Seat(threading.Thread):
             if death.code == "ECANCELLED":  # that was meant for the chunk before
                 crew.report(Lost(number, death.reason))
             elif death.position is not None:
+                self._failed_starts = 0
                 crew.report(Died(number, death.position, death.code, death.reason))
             elif self._failed_starts < MOST_STARTS:
                 self._failed_starts += 1
