@@ -15,15 +15,16 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+from concurrent.futures import CancelledError
 from typing import Any, Final
 
 import dask
-from distributed import Client, Future, WorkerPlugin, get_worker
+from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
 
 from ..errors import BifrostError
 from ..protocol import parcels
 from .engine import Chunk, Report, Work
-from .events import Broken, Capacity, Lost, Said
+from .events import Broken, Capacity, Died, EngineEvent, Lost, Said
 from .hosting import Answer, Host, events_of
 
 _PLUGIN: Final = "bifrost"
@@ -87,6 +88,7 @@ class _Crew:
         self._futures: dict[int, Future[Any]] = {}
         self._heard: dict[int, int] = {}  # by chunk: how much of what it said has been reported
         self._carried: Future[Any] | None = None
+        self._carries = 0
         self._is_closed = threading.Event()
         self._name = _slug(parcels.unpack(work.public).get("name", ""))
         self._topic = f"bifrost-{work.id}"
@@ -97,11 +99,23 @@ class _Crew:
 
     def _prepare(self) -> None:
         """Put on the cluster what a job needs there; again after a scheduler was lost."""
-        self._client.register_plugin(_Pool(), name=_PLUGIN)
-        with self._quiet():
-            self._carried = self._client.submit(
-                _carry, self._work, key=f"bifrost-work-{self._work.id}", pure=False
-            )
+        try:
+            self._client.register_plugin(_Pool(), name=_PLUGIN)
+        except ImportError as error:
+            raise BifrostError(
+                f"the Dask workers cannot run jobs: {error}; install this version of"
+                " bifrost in their environment, too"
+            ) from error
+        self._carry()
+
+    def _carry(self) -> Future[Any]:
+        """Bring the work to the cluster, if it is not there (any more)."""
+        if self._carried is None or self._carried.status in ("error", "lost", "cancelled"):
+            self._carries += 1
+            key = f"bifrost-work-{self._work.id}-{self._carries}"
+            with self._quiet():
+                self._carried = self._client.submit(_carry, self._work, key=key, pure=False)
+        return self._carried
 
     @staticmethod
     def _quiet() -> Any:
@@ -115,7 +129,7 @@ class _Crew:
             with self._quiet():
                 future = self._client.submit(
                     _run,
-                    self._carried,
+                    self._carry(),
                     self._topic,
                     number,
                     data,
@@ -136,8 +150,8 @@ class _Crew:
                 return  # cancelled, or reported as lost
         try:
             answer: Answer = future.result()
-        except Exception as error:  # noqa: BLE001 - the worker died too often, or the scheduler did
-            self._lose(number, str(error) or type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - `_fail` knows them
+            self._fail(number, future.key, error)
             return
         with self._lock:
             if self._futures.pop(number, None) is None:
@@ -150,12 +164,24 @@ class _Crew:
                     continue  # it came as a logged event already
             self._report(event)
 
-    def _lose(self, number: int, reason: str) -> None:
+    def _fail(self, number: int, key: Any, error: Exception) -> None:
+        """A task has no result: its workers died, its connection was lost, or it cannot work."""
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, KilledWorker) and error.task == key:
+            # Dask's workers end with it, again and again: perhaps its input is too large for them.
+            self._end(number, Died(number, 0, "EDIED", f"the Dask workers died of it: {reason}"))
+        elif isinstance(error, (KilledWorker, CancelledError, OSError)):
+            self._end(number, Lost(number, reason))
+        else:
+            self._end(number, Broken("EENGINE", f"a Dask worker failed: {reason}"))
+
+    def _end(self, number: int, event: EngineEvent) -> None:
+        """Report what became of a chunk, if it is wanted."""
         with self._lock:
             self._heard.pop(number, None)
             if self._futures.pop(number, None) is None:
                 return
-        self._report(Lost(number, reason))
+        self._report(event)
 
     def _hear(self, event: Any) -> None:
         """What a slice says while it runs."""
@@ -202,7 +228,7 @@ class _Crew:
                     return
                 is_lost = True
                 for number in tuple(self._futures):
-                    self._lose(number, "the Dask scheduler is gone")
+                    self._end(number, Lost(number, "the Dask scheduler is gone"))
                 threads = 0
             elif is_lost:
                 with contextlib.suppress(Exception):
