@@ -306,6 +306,8 @@ async def _forget(job: str, dask_worker: Any) -> None:
 
 
 def _host_of(worker: Any) -> Host:
-    plugin = worker.plugins[_PLUGIN]
+    plugin = worker.plugins.get(_PLUGIN)
+    if plugin is None:  # it joined a scheduler that has come back before the client did
+        raise ConnectionError("this Dask worker is not prepared yet")
     assert isinstance(plugin, _Pool)
     return plugin.host
