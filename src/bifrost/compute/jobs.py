@@ -10,36 +10,25 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar, overload
 
-from ..errors import BifrostError, JobError, RunTimeout, ShareError
-from ..protocol import parcels
+from ..errors import BifrostError, RunTimeout
 from ..runtime.interrupts import CtrlC
+from .arrivals import Arrivals
 from .driver import Driver
 from .engine import Engine, new_id
-from .events import Tell
-from .failures import error_of
+from .feeding import Feeder
 from .inputs import Inputs
 from .journal import Journal
-from .listeners import (
-    ConsoleMessage,
-    Listeners,
-    SliceFailure,
-    SliceProgress,
-    SliceResult,
-    Status,
-    WorkEvent,
-)
+from .listeners import Status
 from .policy import Policy
 from .progress import ProgressBar, is_watched
 from .results import Results
 from .work import make_work, source_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-#: Seconds after which inputs that come slowly are sent, though more were wanted.
-_PATIENCE: Final = 0.05
 
 
 @dataclass
@@ -63,7 +52,6 @@ class Job:
         id: 22 letters and digits.
         public: a name, a description and a link, for people.
         policy: the job's rules, until it is started.
-        collate_results: whether `results` keeps what came.
     """
 
     def __init__(
@@ -72,28 +60,15 @@ class Job:
         self.id: Final = new_id()
         self.public = Public()
         self.policy = policy
-        self.collate_results = True
         self._source = source_of(work)
         self._arguments = list(arguments)
         self._inputs = Inputs(inputs)
         self._engine = engine
         self._requires: list[str] = []
-        self._listeners = Listeners()
-        self._told: deque[Tell] = deque()
-        self._kept: Iterator[tuple[int, bytes]] = iter(())  # a journal's results
-        self._values: dict[int, Any] = {}
-        self._errors: dict[int, BifrostError] = {}
+        self._arrivals = Arrivals(self.id, self._source, self._inputs.length)
         self._driver: Driver | None = None
-        self._iterator: Iterator[Any] | None = None
-        self._items: AsyncIterator[Any] | None = None
-        self._coming: asyncio.Future[Any] | None = None  # the next of them
+        self._feeder: Feeder | None = None
         self._feeding: asyncio.Future[None] | None = None
-        self._index = 0
-        self._cancelled: tuple[str, str] | None = None
-        self._bar: ProgressBar | None = None
-        self._workers = 0
-        self._early: dict[int, Any] = {}  # results that wait for their turn in a loop
-        self._following = 0
         self._lock = threading.Lock()  # between threads that start, run or cancel the job
         self._thread: int | None = None  # who runs it
 
@@ -136,19 +111,28 @@ class Job:
         if function is None:
 
             def listen(function: _F) -> _F:
-                self._listeners.add(event, function)
+                self._arrivals.listeners.add(event, function)
                 return function
 
             return listen
-        self._listeners.add(event, function)
+        self._arrivals.listeners.add(event, function)
         return self
 
     def off(self, event: str, function: Callable[..., Any]) -> Job:
         """Have a function called no more."""
-        self._listeners.remove(event, function)
+        self._arrivals.listeners.remove(event, function)
         return self
 
     # -- what it has come to
+
+    @property
+    def collate_results(self) -> bool:
+        """Whether `results` keeps what came: true, unless it is set to false."""
+        return self._arrivals.keeps
+
+    @collate_results.setter
+    def collate_results(self, keeps: bool) -> None:
+        self._arrivals.keeps = keeps
 
     @property
     def results(self) -> Results:
@@ -156,12 +140,12 @@ class Job:
         total = self._inputs.length
         if total is None and self._driver is not None:
             total = self._driver.state.total
-        return Results(self._values, total)
+        return Results(self._arrivals.values, total)
 
     @property
     def errors(self) -> dict[int, BifrostError]:
         """The error of each slice that failed for good, by the index of its input."""
-        return dict(self._errors)
+        return dict(self._arrivals.errors)
 
     @property
     def status(self) -> Status:
@@ -169,8 +153,12 @@ class Job:
         if self._driver is None:
             return Status(self._inputs.length or 0, 0, 0, "new")
         state = self._driver.state
-        total = state.total if state.total is not None else self._index
+        total = state.total if state.total is not None else self._pulled
         return Status(total, state.distributed, state.computed, state.state)
+
+    @property
+    def _pulled(self) -> int:
+        return 0 if self._feeder is None else self._feeder.count
 
     def __repr__(self) -> str:
         status = self.status
@@ -238,8 +226,7 @@ class Job:
             if self._thread is not None:
                 return  # who runs it will see to it
             driver.advance()
-        deque(self._take_told(), maxlen=0)
-        self._early.clear()
+        deque(self._arrivals.take(), maxlen=0)
 
     def as_completed(self, *, progress: bool | None = False) -> Iterator[tuple[int, Any]]:
         """Run the job and hand out (index, result) as the results come.
@@ -254,17 +241,8 @@ class Job:
     def __iter__(self) -> Iterator[Any]:
         """Run the job and hand out the results in the order of the inputs."""
         self._start(None)
-        yield from self._in_turn()
-        for index, value in self._run(None, False):
-            self._early[index] = value
-            yield from self._in_turn()
+        yield from self._arrivals.in_turn(self._run(None, False))
         self._outcome()
-
-    def _in_turn(self) -> Iterator[Any]:
-        while self._following in self._early or self._following in self._errors:
-            self._following += 1
-            if self._following - 1 in self._early:
-                yield self._early.pop(self._following - 1)
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, Any]]:
         """Like `as_completed`, in an event loop."""
@@ -279,7 +257,7 @@ class Job:
     def _has_more(self) -> bool:
         """Whether it can be gone on with: its engine may be done before its results are taken."""
         is_suspended = self._driver is not None and self._driver.state.state == "suspended"
-        return is_suspended or bool(self._told or self._early)
+        return is_suspended or self._arrivals.are_waiting
 
     def _start(self, journal: str | os.PathLike[str] | None, again: bool = False) -> None:
         """Make the driver, the first time."""
@@ -298,22 +276,25 @@ class Job:
         )
         kept = None if journal is None else Journal(journal, work)
         if kept is not None:
-            self._kept = kept.results()
-        return Driver(work, self._engine, self._told.extend, self._inputs.length, kept)
+            self._arrivals.restore(kept)
+        self._arrivals.collects_errors = self.policy.on_error == "collect"
+        driver = Driver(work, self._engine, self._arrivals.tell, self._inputs.length, kept)
+        self._feeder = Feeder(self._inputs, driver)
+        return driver
 
     def _run(self, deadline: float | None, progress: bool | None) -> Iterator[tuple[int, Any]]:
         """Run the job in this thread, handing out what comes."""
-        driver = self._enter(progress)
+        driver, feeder = self._enter(progress)
         try:
             if driver.state.state in ("new", "suspended"):
                 self._calmly(driver.begin)
             while True:
-                yield from self._take_told()
+                yield from self._arrivals.take()
                 if driver.state.is_over:
                     return
                 wait = _left(deadline)
                 if driver.wanted:
-                    self._feed(driver.wanted)
+                    feeder.feed()
                     wait = 0.0
                 self._calmly(driver.advance, wait)
                 self._check(deadline)
@@ -324,28 +305,27 @@ class Job:
         self, deadline: float | None, progress: bool | None
     ) -> AsyncIterator[tuple[int, Any]]:
         """The same in an event loop, which goes on meanwhile."""
-        driver = self._enter(progress)
+        driver, feeder = self._enter(progress)
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
         driver.wake = lambda: _call_soon(loop, news.set)
-        is_async = isinstance(self._inputs.source, AsyncIterable)
         try:
             if driver.state.state in ("new", "suspended"):
                 driver.begin()
             while True:
-                for item in self._take_told():
+                for item in self._arrivals.take():
                     yield item
                 if driver.state.is_over:
                     return
-                if driver.wanted and not is_async:
-                    self._feed(driver.wanted)
+                if driver.wanted and not feeder.is_async:
+                    feeder.feed()
                     await asyncio.sleep(0)
                 else:
                     if driver.wanted and self._feeding is None:
-                        self._feeding = asyncio.ensure_future(self._feed_async(driver.wanted))
+                        self._feeding = asyncio.ensure_future(feeder.feed_async())
                     if self._feeding is not None:
                         self._feeding.add_done_callback(lambda _: news.set())
-                    with contextlib.suppress(asyncio.TimeoutError):
+                    with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(news.wait(), _left(deadline))
                     if self._feeding is not None and self._feeding.done():
                         feeding, self._feeding = self._feeding, None
@@ -370,19 +350,20 @@ class Job:
         if ctrl_c.error is not None:
             raise ctrl_c.error
 
-    def _enter(self, progress: bool | None) -> Driver:
+    def _enter(self, progress: bool | None) -> tuple[Driver, Feeder]:
         assert self._driver is not None
+        assert self._feeder is not None
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError("the job is running already")
             self._thread = threading.get_ident()
         if progress or (progress is None and is_watched()):
-            self._bar = ProgressBar(self.public.name)
-        return self._driver
+            self._arrivals.bar = ProgressBar(self.public.name)
+        return self._driver, self._feeder
 
     def _leave(self) -> None:
         """Nobody waits any more: if the job is not over, stop its workers."""
-        bar, self._bar = self._bar, None
+        bar, self._arrivals.bar = self._arrivals.bar, None
         if bar is not None:
             bar.close()
         if self._thread == threading.get_ident():
@@ -413,179 +394,10 @@ class Job:
             pass
         return self._outcome()
 
-    def _feed(self, count: int) -> None:
-        """Pull up to `count` inputs, fewer if they come slowly."""
-        assert self._driver is not None
-        if self._iterator is None:
-            self._iterator = iter(self._inputs)
-        pulled: list[parcels.Parcel] = []
-        exhausted = False
-        until = time.monotonic() + _PATIENCE
-        with CtrlC(self._driver.poke, self._driver.poke) as ctrl_c:
-            # A generator may take its time, and does not survive Ctrl-C. Where the number of
-            # inputs is known they are there, and none may be lost between here and the driver.
-            ctrl_c.direct = self._inputs.length is None
-            try:
-                while len(pulled) < count and ctrl_c.error is None:
-                    try:
-                        value = next(self._iterator)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    pulled.append(self._packed(value, len(pulled)))
-                    if time.monotonic() > until:
-                        break
-            except BaseException as error:
-                ctrl_c.direct = False
-                self._give_up(error)
-                raise
-            ctrl_c.direct = False
-            self._index += len(pulled)
-            self._driver.feed(pulled, exhausted)
-        if ctrl_c.error is not None:
-            raise ctrl_c.error
-
-    async def _feed_async(self, count: int) -> None:
-        """The same of asynchronous inputs, while results are handed out."""
-        assert self._driver is not None
-        if self._items is None:
-            self._items = aiter(self._inputs.source)
-        pulled: list[parcels.Parcel] = []
-        exhausted = False
-        until = time.monotonic() + _PATIENCE
-        try:
-            while len(pulled) < count and not exhausted:
-                if self._coming is None:
-                    self._coming = asyncio.ensure_future(_following(self._items))
-                patience = max(0.0, until - time.monotonic()) if pulled else None
-                if not (await asyncio.wait({self._coming}, timeout=patience))[0]:
-                    break
-                coming, self._coming = self._coming, None
-                value = coming.result()
-                if value is _END:
-                    exhausted = True
-                else:
-                    pulled.append(self._packed(value, len(pulled)))
-        except BaseException as error:
-            self._give_up(error)
-            raise
-        self._index += len(pulled)
-        self._driver.feed(pulled, exhausted)
-
-    def _packed(self, value: Any, position: int) -> parcels.Parcel:
-        try:
-            return parcels.pack(value)
-        except ShareError as error:
-            path = f"$[{self._index + position}]{error.path[1:]}"
-            raise ShareError(path, error.kind, error.advice) from None
-
-    def _give_up(self, error: BaseException) -> None:
-        """The inputs are at fault, and cannot be gone on with."""
-        assert self._driver is not None
-        self._driver.cancel(f"its inputs raised {error!r}")
-        self._driver.advance()
-
-    # -- what happens
-
-    def _take_told(self) -> Iterator[tuple[int, Any]]:
-        """Tell listeners what happened; hand out the results."""
-        for index, parcel in self._kept:
-            yield from self._hand_out(index, 0.0, *self._keep(index, parcel))
-        while self._told:
-            told = self._told[0]
-            if told.name != "result":
-                self._told.popleft()
-                self._tell(told)
-                continue
-            index, seconds, parcel = told.details
-            # It is kept before it is taken off: Ctrl-C may come between the two.
-            value, is_value = self._keep(index, parcel)
-            self._told.popleft()
-            yield from self._hand_out(index, seconds, value, is_value)
-
-    def _hand_out(
-        self, index: int, seconds: float, value: Any, is_value: bool
-    ) -> Iterator[tuple[int, Any]]:
-        if not is_value:
-            self._listeners.call("error", SliceFailure(index, value))
-            return
-        if self._listeners.has("result"):
-            self._listeners.call("result", SliceResult(index, value, seconds))
-        yield index, value
-
-    def _keep(self, index: int, parcel: bytes) -> tuple[Any, bool]:
-        """Unpack a result; return it, or the error that it is, and which of the two."""
-        try:
-            value = parcels.unpack(parcel)
-        except BifrostError as error:  # Python has no such value: a Map with an object as key, say
-            self._errors[index] = error
-            return error, False
-        if self.collate_results:
-            self._values[index] = value
-        return value, True
-
-    def _tell(self, told: Tell) -> None:
-        name, details = told.name, told.details
-        call = self._listeners.call
-        if name == "status":
-            if self._bar is not None:
-                total = None if self._driver is None else self._driver.state.total
-                self._bar.status(total, details[2])
-            if self._listeners.has("status"):
-                call("status", Status(*details))
-        elif name == "failed":
-            index, parts = details
-            self._errors[index] = error_of(parts, self.id, self._source)
-            if self._bar is not None:
-                self._bar.note(failed=len(self._errors))
-            if self.policy.on_error == "collect" and self.collate_results:
-                self._values[index] = self._errors[index]
-        elif name == "error":
-            call("error", SliceFailure(details[0], error_of(details[1], self.id, self._source)))
-        elif name == "console":
-            if self._listeners.has("console"):
-                call("console", ConsoleMessage(*details))
-            else:
-                print(details[2], file=sys.stderr if details[1] in ("warn", "error") else None)
-        elif name == "work":
-            if self._listeners.has("work"):
-                call("work", WorkEvent(details[0], details[1], parcels.unpack(details[2])))
-        elif name == "progress":
-            call("progress", SliceProgress(*details))
-        else:
-            if name == "workers" and self._bar is not None:
-                self._bar.note(workers=details[0])
-            elif name == "cancel":
-                self._cancelled = details
-            call(name, *details)
-
     def _outcome(self) -> Results:
         """The results, or the error that there are not all of them."""
         __tracebackhide__ = True
-        self._early.clear()  # `results` has them
-        if self._cancelled is not None:
-            code, reason = self._cancelled
-            raise JobError(code, reason, dict(self._errors), self.results) from self._first()
-        if self._errors and self.policy.on_error != "collect":
-            index, error = min(self._errors.items())
-            raise JobError(
-                "ETOOMANYERRORS",
-                f"{len(self._errors)} of {self.status.total} slices failed; the first is"
-                f" number {index}: {error}",
-                dict(self._errors),
-                self.results,
-            ) from error
-        return self.results
-
-    def _first(self) -> BifrostError | None:
-        return min(self._errors.items())[1] if self._errors else None
-
-
-_END: Final = object()
-
-
-async def _following(items: AsyncIterator[Any]) -> Any:
-    return await anext(items, _END)
+        return self._arrivals.outcome(self.results)
 
 
 def _left(deadline: float | None) -> float | None:
