@@ -16,7 +16,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
-from bifrost import compute
+from bifrost import BifrostError, compute
 from bifrost.compute.dask import DaskEngine
 
 BUSY = "x => { const end = Date.now() + 20; while (Date.now() < end); return x }"
@@ -40,6 +40,48 @@ def test_the_same_code_on_another_engine(engine):
     here = compute.map(work, inputs, {"k": 5})
     there = compute.map(work, inputs, {"k": 5}, engine=engine)
     np.testing.assert_equal(there, here)
+
+
+HIDING = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "bifrost":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hide())
+from distributed.cli.dask_worker import main
+main()
+"""
+
+
+def test_workers_without_bifrost_are_a_clear_error():
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        command = [sys.executable, "-c", HIDING, cluster.scheduler_address, *options]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as worker:
+            engine = compute.engines.find(cluster)
+            assert compute.engines.find(cluster) is engine
+            engine.client.wait_for_workers(1)
+            with pytest.raises(BifrostError, match="install this version of Bifrost"):
+                compute.map("x => x", [1], engine=cluster)
+            engine.close()
+            worker.kill()
+
+
+def test_a_job_waits_for_workers_that_are_not_there_yet():
+    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
+        job = compute.for_(range(3), "x => x", engine=cluster)
+        numbers = []
+
+        @job.on("workers")
+        def scale(number):
+            numbers.append(number)
+            if number == 0:
+                cluster.scale(1)
+
+        assert job.exec(timeout=60) == [0, 1, 2]
+        assert numbers[0] == 0
+        compute.engines.find(cluster).close()
 
 
 def test_use_chooses_it(cluster):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -171,11 +172,18 @@ class Arrivals:
         elif name == "progress":
             call("progress", SliceProgress(*details))
         else:
-            if name == "workers" and self.bar is not None:
-                self.bar.note(workers=details[0])
+            if name == "workers":
+                self._count_workers(*details)
             elif name == "cancel":
                 self._cancelled = details
             call(name, *details)
+
+    def _count_workers(self, number: int) -> None:
+        if self.bar is not None:
+            self.bar.note(workers=number)
+        if number == 0 and not self.listeners.has("workers"):
+            text = "there are no workers at the moment: the job waits for some"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def _emit(self, index: int, name: str, parcel: bytes) -> None:
         try:

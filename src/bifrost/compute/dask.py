@@ -101,11 +101,10 @@ class _Crew:
         """Put on the cluster what a job needs there; again after a scheduler was lost."""
         try:
             self._client.register_plugin(_Pool(), name=_PLUGIN)
-        except ImportError as error:
-            raise BifrostError(
-                f"the Dask workers cannot run jobs: {error}; install this version of"
-                " bifrost in their environment, too"
-            ) from error
+        except Exception as error:
+            advice = "install this version of Bifrost in the workers' environment, too"
+            reason = f"{error}; {advice}" if "'bifrost" in str(error) else str(error)
+            raise BifrostError(f"the Dask cluster cannot run jobs: {reason}") from error
         self._carry()
 
     def _carry(self) -> Future[Any]:

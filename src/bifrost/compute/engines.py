@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import Executor
 from typing import Any
 
@@ -12,6 +13,7 @@ from .local import LocalEngine
 _lock = threading.Lock()
 _local: LocalEngine | None = None
 _chosen: Engine | None = None
+_clusters: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def use(engine: Any = "local", *arguments: Any, **options: Any) -> Engine:
@@ -57,9 +59,7 @@ def find(engine: Any, *arguments: Any, **options: Any) -> Engine:
                 _local = LocalEngine()
             return _local
     if engine == "dask" or type(engine).__module__.partition(".")[0] == "distributed":
-        from .dask import DaskEngine
-
-        return DaskEngine(*(() if engine == "dask" else (engine,)), *arguments, **options)
+        return _on_dask(engine, *arguments, **options)
     if isinstance(engine, Executor):
         from .futures import ExecutorEngine
 
@@ -72,3 +72,15 @@ def find(engine: Any, *arguments: Any, **options: Any) -> Engine:
         f"a {type(engine).__name__} is no engine: give 'local', 'dask' and an address, a"
         " distributed.Client, or a concurrent.futures.Executor"
     )
+
+
+def _on_dask(engine: Any, *arguments: Any, **options: Any) -> Engine:
+    """A Dask engine; always the same for a client or cluster that is given, while it works."""
+    from .dask import DaskEngine
+
+    if engine == "dask":
+        return DaskEngine(*arguments, **options)
+    known = _clusters.get(engine)
+    if known is None or known.client.status == "closed" or options:
+        known = _clusters[engine] = DaskEngine(engine, **options)
+    return known
