@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import warnings
@@ -315,7 +316,11 @@ def _try(found: Survey, layers: list[str]) -> dict[str, Any] | str:
 
 
 def _ask(command: list[str]) -> dict[str, Any] | str:
-    """Run a command that prints JSON; return what it says, or in words why it says nothing."""
+    """Run a command that prints JSON; return what it says, or in words why it says nothing.
+
+    Raises:
+        SandboxError: it was killed, or is late: that says nothing of this system's layers.
+    """
     try:
         done = subprocess.run(
             command,
@@ -325,12 +330,16 @@ def _ask(command: list[str]) -> dict[str, Any] | str:
             errors="replace",
             timeout=_PROBE_SECONDS,
         )
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
     except subprocess.TimeoutExpired:
-        return f"it did not answer within {_PROBE_SECONDS:.0f} s"
+        late = f"a probe of the sandbox did not answer within {_PROBE_SECONDS:.0f} s: try again"
+        raise SandboxError(late, {}) from None
     except OSError as error:
         return str(error)
+    if done.returncode == -signal.SIGKILL:
+        raise SandboxError("a probe of the sandbox was killed (for want of memory?): try again", {})
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
     except ValueError:
         said = (done.stderr.strip() or done.stdout.strip())[-300:]
         return said or f"it ended with exit code {done.returncode}"
