@@ -88,6 +88,11 @@ class Arrivals:
             self._told.popleft()
             yield from self._hand_out(index, seconds, value, is_value)
 
+    def drain(self) -> None:
+        """Tell the listeners what happened; there is no loop any more that results could go to."""
+        deque(self.take(), maxlen=0)
+        self._early.clear()
+
     def in_turn(self, items: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """Results in the order of their inputs, as far as they come from `items`."""
         yield from self._whose_turn_it_is()

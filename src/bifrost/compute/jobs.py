@@ -226,7 +226,7 @@ class Job:
             if self._thread is not None:
                 return  # who runs it will see to it
             driver.advance()
-        deque(self._arrivals.take(), maxlen=0)
+        self._arrivals.drain()
 
     def as_completed(self, *, progress: bool | None = False) -> Iterator[tuple[int, Any]]:
         """Run the job and hand out (index, result) as the results come.
@@ -358,7 +358,7 @@ class Job:
                 raise RuntimeError("the job is running already")
             self._thread = threading.get_ident()
         if progress or (progress is None and is_watched()):
-            self._arrivals.bar = ProgressBar(self.public.name)
+            self._arrivals.bar = ProgressBar(self.public.name, self._inputs.length)
         return self._driver, self._feeder
 
     def _leave(self) -> None:

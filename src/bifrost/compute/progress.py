@@ -20,17 +20,23 @@ class ProgressBar:
 
     Args:
         name: what stands before it.
+        total: how many slices there are, if that is known.
         delay: seconds before it appears; a short job needs none.
     """
 
-    def __init__(self, name: str, delay: float = 0.5) -> None:
+    def __init__(self, name: str, total: int | None = None, delay: float = 0.5) -> None:
         # Its monitor is a thread that would stay for good.
         kind = type("Bar", (_bar_class(),), {"monitor_interval": 0})
         often = 0.1
         if not is_watched():
             delay, often = 0.0, 5.0  # a log needs no animation
         self._bar: Any = kind(
-            desc=name, unit=" slices", delay=delay, mininterval=often, dynamic_ncols=True
+            desc=name,
+            total=total,
+            unit=" slices",
+            delay=delay,
+            mininterval=often,
+            dynamic_ncols=True,
         )
         self._facts: dict[str, Any] = {}
 
