@@ -24,6 +24,7 @@ from typing import Any, Final
 from ..errors import SandboxError
 from ..runtime.binaries import NodeBinary, find_node
 from ..runtime.machine import memory_size
+from ..runtime.pipes import pipes_to_child
 from . import seccomp
 from .policy import Level
 
@@ -205,13 +206,7 @@ def _files(found: Survey, main: Path) -> dict[str, list[str]]:
 
 def _start(policy: dict[str, Any]) -> Child:
     """Run a policy's command with two pipes, whose numbers come last on its command line."""
-    theirs: list[int] = []
-    ours: list[int] = []
-    try:
-        for node_reads in (True, False, False):
-            read, write = os.pipe()
-            theirs.append(read if node_reads else write)
-            ours.append(write if node_reads else read)
+    with pipes_to_child(True, False, False) as (theirs, ours):
         requests, replies, output = theirs
         command = [*policy["command"], f"{requests},{replies}"]
         process = subprocess.Popen(
@@ -222,13 +217,6 @@ def _start(policy: dict[str, Any]) -> Child:
             pass_fds=[requests, replies],
             start_new_session=True,
         )
-    except BaseException:
-        for fd in ours:
-            os.close(fd)
-        raise
-    finally:
-        for fd in theirs:
-            os.close(fd)
     for fd in ours:
         os.set_blocking(fd, False)
         with contextlib.suppress(AttributeError, OSError):  # Linux has it, within limits

@@ -16,6 +16,7 @@ from typing import Final
 
 from .binaries import addon_path, find_node, js_main
 from .memory import Memory
+from .pipes import pipes_to_child
 
 _OPTIONS: Final = (
     # Node's own checks abort the process when JavaScript is stopped inside a timer.
@@ -54,13 +55,7 @@ class Kernel:
     def __init__(self, settings: Settings, memory: Memory) -> None:
         node = find_node()
         addon = addon_path()
-        theirs: list[int] = []
-        ours: list[int] = []
-        try:
-            for node_reads in (True, True, False, False, False, False):
-                read, write = os.pipe()
-                theirs.append(read if node_reads else write)
-                ours.append(write if node_reads else read)
+        with pipes_to_child(True, True, False, False, False, False) as (theirs, ours):
             requests, control, replies, events, out, err = theirs
             options = [*_OPTIONS, *settings.options]
             if settings.memory_limit is not None:
@@ -84,13 +79,6 @@ class Kernel:
                 pass_fds=[requests, control, replies, events, memory.fd],
                 start_new_session=True,
             )
-        except BaseException:
-            for fd in ours:
-                os.close(fd)
-            raise
-        finally:
-            for fd in theirs:
-                os.close(fd)
         self.requests, self.control, self.replies, self.events, self.out, self.err = ours
         for fd in (self.requests, self.control, self.replies, self.events):
             os.set_blocking(fd, False)
