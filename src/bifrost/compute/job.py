@@ -74,6 +74,7 @@ class JobState:
         self.errors: dict[int, dict[str, Any]] = {}
         self._done = done
         self._pulled = 0
+        self._handed_out = 0  # indices below it have been, at least once
         self._exhausted = False
         self._asked = 0  # inputs that are on their way
         self._is_slow = False  # fewer came than were asked for: do not wait for more
@@ -291,8 +292,6 @@ class JobState:
                 self._handed_out = index + 1
                 self.distributed += 1
                 self._status()
-
-    _handed_out = 0
 
 
 _HANDLERS: Final[dict[type, Any]] = {

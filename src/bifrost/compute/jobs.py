@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from types import FrameType
 from typing import Any, Final, TypeVar, overload
 
 from ..errors import BifrostError, RunTimeout
@@ -198,23 +199,13 @@ class Job:
         """
         __tracebackhide__ = True  # in pytest and IPython
         self._start(journal)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        caller = sys._getframe(1).f_code.co_flags
-        if caller & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) and _has_loop():
-            return self._exec_async(deadline, progress)
-        deque(self._run(deadline, progress), maxlen=0)
-        return self._outcome()
+        return self._finish(timeout, progress, sys._getframe(1))
 
     def resume(self, *, timeout: float | None = None, progress: bool | None = None) -> Any:
         """Go on with a job that was interrupted, or ran out of time; like `exec`."""
         if not self._has_more:
             raise RuntimeError(f"the job is {self.status.state}, not suspended")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        caller = sys._getframe(1).f_code.co_flags
-        if caller & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) and _has_loop():
-            return self._exec_async(deadline, progress)
-        deque(self._run(deadline, progress), maxlen=0)
-        return self._outcome()
+        return self._finish(timeout, progress, sys._getframe(1))
 
     def cancel(self, reason: str = "") -> None:
         """End the job, from any thread; who waits for it gets a `JobError`. Results stay."""
@@ -388,6 +379,16 @@ class Job:
                 f"{status.computed} of {status.total} slices were done when the time was up;"
                 " job.resume() goes on"
             )
+
+    def _finish(self, timeout: float | None, progress: bool | None, caller: FrameType) -> Any:
+        """Run the job to its end; for a coroutine that calls, something to await."""
+        __tracebackhide__ = True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        asynchronous = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+        if caller.f_code.co_flags & asynchronous and _has_loop():
+            return self._exec_async(deadline, progress)
+        deque(self._run(deadline, progress), maxlen=0)
+        return self._outcome()
 
     async def _exec_async(self, deadline: float | None, progress: bool | None) -> Results:
         async for _ in self._run_async(deadline, progress):

@@ -105,6 +105,6 @@ class Listeners:
 
 def _checked(name: str) -> str:
     known = name.lower().removesuffix("-result")
-    if known not in NAMES and known != "duplicate":
+    if known not in NAMES:
         raise ValueError(f"a job has no event {name!r}; it has {', '.join(NAMES)}")
     return known
