@@ -5,9 +5,7 @@ Who writes an engine adds it to `ENGINES`.
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from bifrost.compute.events import Broken, Capacity, Died, Returned, Said, Threw
 from bifrost.compute.policy import Policy
 from bifrost.compute.work import make_work
 from bifrost.protocol import parcels
+from support.workers import is_busy, sandboxed, until
 
 
 def local() -> Iterator[Engine]:
@@ -160,14 +159,12 @@ def test_a_chunk_can_be_cancelled_while_it_runs_or_waits(engine):
 
 
 def test_a_closed_crew_leaves_no_node_behind(engine):
-    before = _nodes()
     with Crew(engine, "x => { while (x); return x }") as crew:
         for number in range(crew.capacity):
             crew.submit(number, 1)
-        _until(lambda: len(_nodes() - before) >= 1)
-        time.sleep(0.3)
+        until(lambda: any(map(is_busy, sandboxed())))
     # Blank ones may be kept for the next job, but nothing runs any more.
-    _until(lambda: not any(_is_busy(pid) for pid in _nodes()))
+    until(lambda: not any(map(is_busy, sandboxed())))
 
 
 def test_two_jobs_share_the_workers(engine):
@@ -183,10 +180,9 @@ def test_a_node_that_is_killed_is_a_death(engine):
     source = "async x => { while (x) await null; return x }"
     with Crew(engine, source) as crew:
         crew.submit(0, 1)
-        _until(lambda: any(map(_has_worked, _nodes())), 60)
-        busy = [pid for pid in _nodes() if _has_worked(pid)]
-        assert len(busy) == 1
-        os.kill(busy[0], signal.SIGKILL)
+        until(lambda: any(map(_has_worked, sandboxed())), 60)
+        (busy,) = filter(_has_worked, sandboxed())
+        busy.kill()
         died = crew.next(Died)
         assert (died.chunk, died.position, died.code) == (0, 0, "EDIED")
         crew.submit(1, 0)
@@ -222,35 +218,9 @@ def test_an_executor_that_cancels_its_calls_ends_the_job():
     pool.shutdown()
 
 
-def _nodes() -> set[int]:
-    """The sandboxed Nodes among this process's descendants."""
-    found = set()
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if "sandbox" in " ".join(process.cmdline()):
-                found.add(process.pid)
-        except psutil.Error:
-            pass
-    return found
-
-
-def _is_busy(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).cpu_percent(0.05) > 20
-    except psutil.Error:
-        return False
-
-
-def _has_worked(pid: int) -> bool:
+def _has_worked(process: psutil.Process) -> bool:
     """Whether it has done more than to start; also on a machine that has much to do."""
     try:
-        return psutil.Process(pid).cpu_times().user > 1.5
+        return process.cpu_times().user > 1.5
     except psutil.Error:
         return False
-
-
-def _until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-import psutil
 import pytest
 from distributed import Client, LocalCluster
 
 from bifrost import BifrostError, compute
 from bifrost.compute.dask import DaskEngine
+from support.workers import is_busy, sandboxed, until
 
 BUSY = "x => { const end = Date.now() + 20; while (Date.now() < end); return x }"
 
@@ -172,7 +172,7 @@ job.exec()
     with program:
         assert program.stdout.readline() == "busy\n"
         program.kill()
-    until(lambda: not any(busy(pid) for pid in nodes()), 30)
+    until(lambda: not any(map(is_busy, sandboxed())), 30)
 
 
 def test_a_scheduler_that_is_killed_and_comes_back():
@@ -216,26 +216,3 @@ def test_a_scheduler_that_is_killed_and_comes_back():
             program.terminate()
         for program in programs:
             program.wait(20)
-
-
-def nodes() -> list[int]:
-    """The sandboxed Nodes of the cluster's workers."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "sandbox" in " ".join(process.info["cmdline"] or []) and process.pid != os.getpid():
-            found.append(process.pid)
-    return found
-
-
-def busy(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).cpu_percent(0.05) > 20
-    except psutil.Error:
-        return False
-
-
-def until(condition, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)

@@ -10,7 +10,6 @@ import contextlib
 import gc
 import os
 import random
-import signal
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ import pytest
 
 from bifrost import RunTimeout, compute
 from support import leaks
+from support.workers import sandboxed
 
 SECONDS = float(os.environ.get("BIFROST_STRESS_SECONDS", "4"))
 SEED = int(os.environ.get("BIFROST_STRESS_SEED", "0")) or random.randrange(1 << 30)
@@ -151,22 +151,12 @@ class Faults:
             return error
 
 
-def sandboxed() -> list[psutil.Process]:
-    """Nodes that have had time to start: if none could, the engine would rightly say so."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            command = process.cmdline()
-            is_node = command[-2:-1] and command[-2].endswith("main.js")
-            if is_node and time.time() - process.create_time() > 0.7:
-                found.append(process)
-    return found
-
-
 def kill_a_node(chance: random.Random) -> None:
-    if nodes := sandboxed():
+    # One that has had time to start: if none could, the engine would rightly say so.
+    nodes = [node for node in sandboxed() if time.time() - node.create_time() > 0.7]
+    if nodes:
         with contextlib.suppress(psutil.Error):
-            chance.choice(nodes).send_signal(signal.SIGKILL)
+            chance.choice(nodes).kill()
 
 
 def test_local() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 
 import numpy as np
@@ -17,6 +15,7 @@ import psutil
 import pytest
 
 from bifrost import JSError, Node, RunTimeout, ShareError, compute
+from support.workers import is_busy, sandboxed, until
 
 
 def test_map_is_the_common_case():
@@ -386,10 +385,7 @@ def test_workers_that_are_killed_cost_nothing_but_time():
     def kill(event):
         seen.append(event.index)
         if len(seen) in (20, 60, 100):
-            for child in psutil.Process().children():
-                if "sandbox" in " ".join(child.cmdline()):
-                    os.kill(child.pid, signal.SIGKILL)
-                    break
+            sandboxed()[0].kill()
 
     assert job.exec() == list(range(300))
     assert sorted(seen) == list(range(300))
@@ -468,18 +464,16 @@ def test_nothing_outlives_a_python_that_is_killed():
 import threading, time
 from bifrost import compute
 threading.Thread(target=lambda: compute.map("x => { for (;;); }", range(4)), daemon=True).start()
-time.sleep(1); print("ready", flush=True); time.sleep(60)
+print("ready", flush=True); time.sleep(60)
 """
     program = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     with program:
         assert program.stdout.readline() == "ready\n"
-        nodes = psutil.Process(program.pid).children(recursive=True)
-        assert nodes
+        python = psutil.Process(program.pid)
+        until(lambda: any(map(is_busy, sandboxed(python))))
+        nodes = python.children(recursive=True)
         program.kill()
-    end = time.monotonic() + 10
-    while any(child.is_running() for child in nodes):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: not any(child.is_running() for child in nodes), 10)
 
 
 def test_importing_starts_nothing():

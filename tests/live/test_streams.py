@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -163,15 +164,17 @@ def test_loops_left_early_by_the_hundred(node: Node) -> None:
 
 
 def test_what_fails_while_a_loop_is_left_is_reported(
-    node: Node, capfd: pytest.CaptureFixture[str]
+    node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Pytest's own capturing may lose what is printed while one looks.
+    monkeypatch.setattr(sys, "stderr", printed := io.StringIO())
     made = node.eval("(function* () { try { yield 1; } finally { throw new Error('late'); } })")
     for _value in made():
         break
     assert node.eval("1") == 1
     deadline = time.monotonic() + 10
-    while "late" not in (printed := capfd.readouterr().err):
-        assert time.monotonic() < deadline, printed
+    while "late" not in printed.getvalue():
+        assert time.monotonic() < deadline, printed.getvalue()
         time.sleep(0.01)
 
 
