@@ -143,7 +143,7 @@ def test_what_slices_say_arrives_before_their_answer(engine):
         assert ("console", 0) in said
         assert ("work", 0) in said
         consoles = [event.details for event in events if getattr(event, "what", "") == "console"]
-        assert consoles == [("log", "hello 8")]
+        assert consoles == [("log", "hello 8", 1)]
 
 
 def test_a_chunk_can_be_cancelled_while_it_runs_or_waits(engine):

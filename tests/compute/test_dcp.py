@@ -203,16 +203,18 @@ def test_events_of_the_work_function(node: Node) -> None:
         events = [];
         const job = compute.for([7], async function (x) {
           console.log('working on', x);
+          console.log('working on', x);
           work.emit('partial', { half: x / 2 });
           return work.job.public.name;
         });
         job.public.name = 'named';
-        job.on('console', (said) => events.push([said.sliceNumber, said.level, said.message]));
+        job.on('console', (said) => events.push(said));
         job.work.on('PARTIAL', (value) => events.push(value));
         events.push(Array.from(await job.exec()));
         """
     )
-    assert node.eval("events") == [[0, "log", "working on 7"], {"half": 3.5}, ["named"]]
+    said = {"sliceNumber": 0, "level": "log", "message": "working on 7"}
+    assert node.eval("events") == [said, {**said, "same": 2}, {"half": 3.5}, ["named"]]
 
 
 def test_a_work_function_that_throws(node: Node, capfd: pytest.CaptureFixture[str]) -> None:

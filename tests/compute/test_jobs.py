@@ -113,6 +113,8 @@ def test_listeners_can_be_decorators_and_be_removed():
 def test_what_slices_print_is_printed(capsys):
     compute.map("x => console.log('from', {x})", [1])
     assert capsys.readouterr().out.strip() == "from { x: 1 }"
+    compute.map("() => { for (let i = 0; i < 2000; i++) console.warn('again') }", [1])
+    assert capsys.readouterr().err.splitlines() == ["again", "again (2,000 times)"]
 
 
 def test_results_as_they_come_and_in_order():

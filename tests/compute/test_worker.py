@@ -172,9 +172,29 @@ def test_console_shows_values_as_node_does() -> None:
         "() => { console.log('%s is %d', 'x', 5, { a: [1, new Map([[1, { b: 2 }]])] }); console.error(new Float32Array(2), -0, [undefined], class A {}) }"
     )
     assert told.of("console") == [
-        ("log", "x is 5 { a: [ 1, Map(1) { 1 => [Object] } ] }"),
-        ("error", "Float32Array(2) [ 0, 0 ] -0 [ undefined ] [class A]"),
+        ("log", "x is 5 { a: [ 1, Map(1) { 1 => [Object] } ] }", 1),
+        ("error", "Float32Array(2) [ 0, 0 ] -0 [ undefined ] [class A]", 1),
     ]  # fmt: skip
+
+
+def test_a_line_that_comes_again_and_again_is_counted() -> None:
+    again = "for (let i = 0; i < 5000; i++) console.log('again');"
+    told = run(f"() => {{ {again} console.warn('again'); console.log('other'); {again} return 1 }}")
+    assert told.of("console") == [
+        ("log", "again", 1), ("log", "again", 5000), ("warn", "again", 1), ("log", "other", 1),
+        ("log", "again", 1), ("log", "again", 5000),
+    ]  # fmt: skip
+    told = run("() => { console.log('a'); console.log('a'); work.emit('b', 1); console.log('a') }")
+    assert told.of("console") == [("log", "a", 1), ("log", "a", 2), ("log", "a", 1)]
+
+
+def test_one_that_is_counted_for_long_is_told_of() -> None:
+    told = run("""() => {
+        console.log('a'); console.log('a');
+        const end = Date.now() + 1100; while (Date.now() < end);
+        console.log('a');
+    }""")
+    assert [same for _, _, same in told.of("console")] == [1, 2, 1]
 
 
 def test_progress_never_goes_back_and_is_throttled() -> None:

@@ -89,7 +89,7 @@ class World:
             self.gone.append(Returned(number, answered, 0.1, b""))
             self.handle(Lost(number, "away"))
         elif kind == "say":
-            self.handle(Said(number, answered, "console", ("log", "hello")))
+            self.handle(Said(number, answered, "console", ("log", "hello", 1)))
         elif kind == "late" and self.gone:
             self.handle(self.draw(st.sampled_from(self.gone)))
         elif kind == "twice" and answered:

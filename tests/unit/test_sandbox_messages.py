@@ -22,7 +22,7 @@ GOOD = {
     Type.STARTED: b"",
     Type.RESULT: bytes(8) + b"parcel",
     Type.ERROR: b"\x84\xa4name\xa1a\xa7message\xa1b\xa5stack\xa1c\xa4code\xa1d",
-    Type.CONSOLE: b"\x92\xa3log\xa2hi",
+    Type.CONSOLE: b"\x93\xa3log\xa2hi\x01",
     Type.EMIT: b"\x92\xa1e\xc4\x01x",
     Type.PROGRESS: bytes(8),
 }

@@ -170,7 +170,7 @@ class Arrivals:
             if has("console"):
                 call("console", ConsoleMessage(*details))
             else:
-                print(details[2], file=sys.stderr if details[1] in ("warn", "error") else None)
+                _print(*details)
         elif name == "work":
             if has("work"):
                 self._emit(*details)
@@ -197,3 +197,9 @@ class Arrivals:
             self.listeners.call("error", SliceFailure(index, error))
         else:
             self.listeners.call("work", WorkEvent(index, name, value))
+
+
+def _print(index: int, level: str, message: str, same: int) -> None:
+    """Show what nobody listens for."""
+    stream = sys.stderr if level in ("warn", "error") else sys.stdout
+    print(message if same == 1 else f"{message} ({same:,} times)", file=stream)

@@ -69,7 +69,8 @@ class Lost:
 class Said:
     """A slice did something that the client may want to know of.
 
-    `what` is ``console`` (level, message), ``work`` (name, parcel) or ``progress`` (fraction).
+    `what` is ``console`` (level, message, how often), ``work`` (name, parcel) or ``progress``
+    (fraction).
     """
 
     chunk: int

@@ -128,8 +128,8 @@ def parse(kind: Type, body: bytes | memoryview) -> tuple[str, tuple[Any, ...]]:
 
     ``started`` (); ``result`` (seconds, parcel); ``error`` (a dict with the texts ``name``,
     ``message``, ``stack`` and ``code``, and where there are such ``retries``, a number, and
-    ``properties``, a parcel); ``console`` (level, message); ``work`` (name, parcel);
-    ``progress`` (fraction).
+    ``properties``, a parcel); ``console`` (level, message, how often it came); ``work`` (name,
+    parcel); ``progress`` (fraction).
 
     Raises:
         ProtocolError: the body is not as docs/sandbox.md has it.
@@ -144,10 +144,14 @@ def parse(kind: Type, body: bytes | memoryview) -> tuple[str, tuple[Any, ...]]:
             return "error", (_error(ormsgpack.unpackb(body)),)
         if kind is Type.PROGRESS:
             return "progress", (_within(_DOUBLE.unpack(body)[0], 1.0),)
-        if kind in (Type.CONSOLE, Type.EMIT):
-            name, item = ormsgpack.unpackb(body)
-            if type(name) is str and type(item) is (str if kind is Type.CONSOLE else bytes):
-                return ("console" if kind is Type.CONSOLE else "work"), (name, item)
+        if kind is Type.EMIT:
+            name, parcel = ormsgpack.unpackb(body)
+            if type(name) is str and type(parcel) is bytes:
+                return "work", (name, parcel)
+        if kind is Type.CONSOLE:
+            level, text, same = ormsgpack.unpackb(body)
+            if type(level) is type(text) is str and type(same) is int and same > 0:
+                return "console", (level, text, same)
     except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
         raise ProtocolError(f"a {kind.name} frame that cannot be read: {error}") from None
     raise ProtocolError(f"a {kind.name} frame with something else in it")

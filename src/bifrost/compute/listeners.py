@@ -55,11 +55,16 @@ class SliceFailure:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleMessage:
-    """What a work function printed."""
+    """What a work function printed.
+
+    A line that comes again and again is told twice: when it comes, and with `same`, how often it
+    came, when something else does.
+    """
 
     index: int
     level: str
     message: str
+    same: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,8 +146,8 @@ class Worker:
             parcels: the input of each slice.
             observe: called with the position of a slice and with what it did: ``result``
                 (seconds, parcel) or ``error`` (a dict) at its end; before that ``console`` (level,
-                message), ``work`` (name, parcel) and ``progress`` (fraction). When it raises
-                something, that goes to the caller, and the worker can only be closed.
+                message, how often), ``work`` (name, parcel) and ``progress`` (fraction). When it
+                raises something, that goes to the caller, and the worker can only be closed.
 
         Raises:
             WorkerDied: the worker ended. Its `position` is that of the first slice that was not

@@ -70,11 +70,15 @@ send(17, 0, ''); send(22, 0, [0, 0, 0, 0, 0, 0, 0xf0, 0x7f])
 
 // ## a console message with bytes in it
 // protocol
-send(17, 0, ''); send(20, 0, [0x92, 0xc4, 1, 65, 0xc4, 1, 65])
+send(17, 0, ''); send(20, 0, [0x93, 0xc4, 1, 65, 0xc4, 1, 65, 1])
 
 // ## a console message with an extension in it
 // protocol
-send(17, 0, ''); send(20, 0, [0x92, 0xa1, 65, 0xd4, 5, 0])
+send(17, 0, ''); send(20, 0, [0x93, 0xa1, 65, 0xd4, 5, 0, 1])
+
+// ## a console message that came less than once
+// protocol
+send(17, 0, ''); send(20, 0, [0x93, 0xa1, 65, 0xa1, 65, 0xff])
 
 // ## an event without a name
 // protocol

@@ -90,7 +90,7 @@ function f() { return f() + 1 }
 
 // ## a flood of console messages
 // messages: EPROTOCOL, ESLICETOOSLOW
-() => { for (;;) console.log('x'.repeat(1000)) }
+() => { for (let i = 0; ; i++) console.log('x'.repeat(1000) + i) }
 
 // ## a flood of events
 // messages: EPROTOCOL, ESLICETOOSLOW

@@ -284,7 +284,7 @@ export class Job extends EventEmitter {
         this.emit('duplicate-result', { sliceNumber: index, taskId: this.id });
         break;
       case 'console':
-        this.emit('console', { sliceNumber: index, level: parts[1], message: parts[2] });
+        this.emit('console', { sliceNumber: index, level: parts[1], message: parts[2], ...(parts[3] > 1 && { same: parts[3] }) });
         break;
       case 'work': {
         const value = this.#open(index, parts[2], `work.emit('${parts[1]}')`);

@@ -2,8 +2,7 @@
 
 import { Map, Number, Object, Reflect, String } from './globals.js';
 import { now } from './host.js';
-import { Type } from './messages.js';
-import { tell } from './slices.js';
+import { print } from './slices.js';
 import { inspect } from './util.js';
 
 /** A line that is longer is cut. */
@@ -37,7 +36,7 @@ const plain = (value) => (typeof value === 'string' ? value : inspect(value));
 function write(level, text) {
   const whole = indent ? text.replace(/^/gm, indent) : text;
   const cut = whole.length > MOST ? `${whole.slice(0, MOST)}... ${whole.length - MOST} more characters` : whole;
-  tell(Type.CONSOLE, [level, /** @type {any} */ (cut).toWellFormed()]);
+  print(level, /** @type {any} */ (cut).toWellFormed());
 }
 
 /** @param {string} level */

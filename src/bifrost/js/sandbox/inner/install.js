@@ -3,10 +3,9 @@
 import { Object, Promise, Reflect, TypeError } from './globals.js';
 import { console } from './console.js';
 import { AbortController, AbortSignal, CustomEvent, DOMException, Event, EventTarget } from './events.js';
-import { Type } from './messages.js';
 import { module, require } from './modules.js';
 import { pack } from '../../protocol/parcels.js';
-import { Rejected, about, progress, stray, tell } from './slices.js';
+import { Rejected, about, emit, progress, stray } from './slices.js';
 import { TextDecoder, TextEncoder, atob, btoa } from './text.js';
 import { clearTimeout, setImmediate, setInterval, setTimeout } from './timers.js';
 import { URL, URLSearchParams } from './url.js';
@@ -29,7 +28,7 @@ function queueMicrotask(action) {
 const work = {
   /** An event for who has the job. @param {any} name @param {any} [value] */
   emit(name, value) {
-    tell(Type.EMIT, [`${name}`, pack(value)]);
+    emit(`${name}`, pack(value));
     return true;
   },
   job: {

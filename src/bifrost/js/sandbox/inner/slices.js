@@ -11,6 +11,8 @@ import { inspect } from './util.js';
 
 /** A message is at most as long as a frame can be. */
 const LONGEST = 2 ** 30;
+/** Milliseconds for which a line that is printed again and again is counted only. */
+const PATIENCE = 1000;
 const current = { source: '', work: /** @type {Function | undefined} */ (undefined), args: /** @type {any[]} */ ([]) };
 /** Why there is no job to work for. @type {{error: unknown} | undefined} */
 let broken;
@@ -18,6 +20,8 @@ let broken;
 let running = -1;
 let began = 0;
 let progressed = { at: -Infinity, value: 0 };
+/** What was printed last, and how often since. */
+const printed = { level: '', text: '', same: 0, at: 0 };
 /** What the user's code may read of its job. */
 export const about = { public: /** @type {any} */ ({}) };
 
@@ -100,6 +104,7 @@ export function fail(error, code = 'EUNCAUGHT') {
 /** @param {number} type @param {Uint8Array} body */
 function end(type, body) {
   const ident = running;
+  repeated();
   running = -1;
   send(type, ident, body, false);
   finished();
@@ -174,6 +179,7 @@ export function progress(value) {
   const at = now();
   if (running >= 0 && at - progressed.at >= 100) {
     progressed.at = at;
+    repeated();
     const body = new Uint8Array(8);
     new DataView(body.buffer).setFloat64(0, progressed.value, true);
     send(Type.PROGRESS, running, body);
@@ -181,7 +187,34 @@ export function progress(value) {
   return true;
 }
 
-/** @param {number} type CONSOLE or EMIT @param {any[]} parts */
-export function tell(type, parts) {
-  if (running >= 0) send(type, running, message(parts));
+/** @param {string} name @param {Uint8Array} parcel */
+export function emit(name, parcel) {
+  if (running < 0) return;
+  repeated();
+  send(Type.EMIT, running, message([name, parcel]));
+}
+
+/**
+ * Print a line. One that comes again and again is sent once, and then how often it came: at the
+ * next thing that the slice does or says, or after a while.
+ * @param {string} level
+ * @param {string} text
+ */
+export function print(level, text) {
+  if (running < 0) return;
+  const at = now();
+  if (printed.same > 0 && text === printed.text && level === printed.level && at - printed.at < PATIENCE) {
+    printed.same++;
+    return;
+  }
+  repeated();
+  send(Type.CONSOLE, running, message([level, text, 1]));
+  Object.assign(printed, { level, text, same: 1, at });
+}
+
+/** Say how often the last line came, if more than once. */
+function repeated() {
+  const { level, text, same } = printed;
+  printed.same = 0;
+  if (same > 1) send(Type.CONSOLE, running, message([level, text, same]));
 }
