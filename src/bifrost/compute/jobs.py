@@ -72,6 +72,7 @@ class Job:
         self._feeding: asyncio.Future[None] | None = None
         self._lock = threading.Lock()  # between threads that start, run or cancel the job
         self._thread: int | None = None  # who runs it
+        self._was_started = False  # by somebody who waits for it
 
     # -- before it starts
 
@@ -209,10 +210,10 @@ class Job:
 
     def cancel(self, reason: str = "") -> None:
         """End the job, from any thread; who waits for it gets a `JobError`. Results stay."""
-        self._start(None, again=True)
-        driver = self._driver
-        assert driver is not None
         with self._lock:
+            if self._driver is None:  # who runs it yet will hear of it
+                self._driver = self._make_driver(None)
+            driver = self._driver
             driver.cancel(reason or "job.cancel() was called")
             if self._thread is not None:
                 return  # who runs it will see to it
@@ -250,16 +251,17 @@ class Job:
         is_suspended = self._driver is not None and self._driver.state.state == "suspended"
         return is_suspended or self._arrivals.are_waiting
 
-    def _start(self, journal: str | os.PathLike[str] | None, again: bool = False) -> None:
+    def _start(self, journal: str | os.PathLike[str] | None) -> None:
         """Make the driver, the first time."""
         with self._lock:
-            if self._driver is None:
-                self._driver = self._make_driver(journal)
-            elif not (again or (self._has_more and journal is None)):
+            if self._was_started and not (self._has_more and journal is None):
                 raise RuntimeError(
                     f"the job is {self.status.state}: a job runs once;"
                     " make another with compute.for_"
                 )
+            if self._driver is None:
+                self._driver = self._make_driver(journal)
+            self._was_started = True
 
     def _make_driver(self, journal: str | os.PathLike[str] | None) -> Driver:
         work = make_work(
