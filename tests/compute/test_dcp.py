@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -215,6 +218,39 @@ def test_events_of_the_work_function(node: Node) -> None:
     )
     said = {"sliceNumber": 0, "level": "log", "message": "working on 7"}
     assert node.eval("events") == [said, {**said, "same": 2}, {"half": 3.5}, ["named"]]
+
+
+def test_results_are_stored_by_a_server(node: Node) -> None:
+    kept: dict[int, Any] = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            form = dict(urllib.parse.parse_qsl(body.decode()))
+            kept[int(form["element"])] = (form["token"], json.loads(form["content"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"kept": form["element"]}).encode())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            node.run(
+                INIT
+                + """
+                job = compute.for(0, 99, (x) => ({ x, roots: Float64Array.of(Math.sqrt(x)) }));
+                job.setResultStorage(url, { token: 'secret' });
+                results = Array.from(await job.exec());
+                """,
+                {"url": f"http://127.0.0.1:{server.server_port}/"},
+            )
+        finally:
+            server.shutdown()
+    assert node.eval("results") == [{"kept": str(index)} for index in range(100)]
+    assert kept == {x: ("secret", {"x": x, "roots": [math.sqrt(x)]}) for x in range(100)}
 
 
 def test_a_work_function_that_throws(node: Node, capfd: pytest.CaptureFixture[str]) -> None:

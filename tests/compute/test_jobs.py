@@ -110,6 +110,15 @@ def test_listeners_can_be_decorators_and_be_removed():
         job.on("results", print)
 
 
+def test_arguments_may_lie_elsewhere():
+    remote = compute.RemoteDataSet("data:application/json,[1,2]", "data:text/plain,words")
+    assert compute.map("(...all) => all", [7], 8, remote, 9) == [[7, 8, [1, 2], "words", 9]]
+    with pytest.raises(TypeError, match="RemoteDataPattern cannot be an argument"):
+        compute.map("x => x", [1], compute.RemoteDataPattern("http://a/{slice}", 3))
+    with pytest.raises(OSError, match="cannot fetch"):
+        compute.map("x => x", [1], compute.RemoteDataSet("http://127.0.0.1:1/"))
+
+
 def test_what_slices_print_is_printed(capsys):
     compute.map("x => console.log('from', {x})", [1])
     assert capsys.readouterr().out.strip() == "from { x: 1 }"
@@ -266,6 +275,10 @@ def test_cancel_before_and_between():
     job.cancel("never mind")
     assert reasons == [("ECANCELLED", "never mind")]
     assert job.status.state == "cancelled"
+    with pytest.raises(compute.JobError, match="never mind"):
+        job.exec()  # a thread that comes too late to hear it
+    with pytest.raises(RuntimeError, match="a job runs once"):
+        job.exec()
     job = compute.for_(itertools.count(), "x => x")
     assert next(iter(job)) == 0
     job.cancel()

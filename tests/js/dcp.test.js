@@ -91,6 +91,8 @@ test('compute.for in all its forms', async () => {
   assert.deepEqual(await of(asynchronous(), source), [[1], [2], [3]]);
   const remote = new compute.RemoteDataSet('data:application/json,{"a":1}', 'data:text/plain,words');
   assert.deepEqual(await of(remote, source), [[{ a: 1 }], ['words']]);
+  assert.deepEqual(await of([7], source, remote), [[7, { a: 1 }, 'words']]);
+  assert.deepEqual(await of([7], source, [8, remote, 9]), [[7, 8, { a: 1 }, 'words', 9]]);
   assert.deepEqual(Array.from(await compute.do(3, source, [9]).exec()), [[0, 9], [1, 9], [2, 9]]);
   assert.deepEqual(Array.from(await compute.do(source).exec()), [[0]]);
 });
@@ -105,6 +107,8 @@ test('what is no job', () => {
     [[[1], 5], /a work function is a function/],
     [[[1]], /a work function is a function/],
     [[[1], work, 'args'], /come in an Array, not as a string/],
+    [[[1], work, new compute.RemoteDataPattern('http://a/{slice}', 3)], /RemoteDataPattern cannot be an argument/],
+    [[[1], work, [new compute.RemoteDataPattern('http://a/{slice}', 3)]], /RemoteDataPattern cannot be an argument/],
     [[[1], Math.max], /max is native or bound/],
     [[[1], work.bind(null)], /bound work is native or bound/],
     [[[1], class A {}], /A is a class/],
@@ -295,6 +299,29 @@ test('jobs are found again', async () => {
     { sliceNumber: 1, status: 'finished' },
   ]);
   await assert.rejects(compute.cancel('nothing'), /no job nothing/);
+});
+
+test('compute groups list jobs', async () => {
+  const groups = get('dcp/compute-groups');
+  const { payload: id } = await groups.createGroup({ joinKey: 'mine', joinSecret: 'secret' }, 'Mine', undefined, { deployFee: 1 });
+  assert.equal((await groups.createGroup({ id: 'other', joinAddress: 'a' })).payload, 'other');
+  const job = compute.for(1, 2, (x) => x);
+  job.computeGroups = [{ joinKey: 'mine', joinSecret: 'secret' }, { joinKey: 'unknown' }];
+  await job.exec();
+  assert.deepEqual(await groups.listJobs({ id }), { success: true, payload: [job.id] });
+  await groups.addJobToGroups(job.id, [{ id: 'other' }]);
+  assert.deepEqual((await groups.listJobs({ id: 'other' })).payload, [job.id]);
+  await groups.removeJob(job, { joinKey: 'mine' });
+  await groups.removeAllJobs({ id: 'other' });
+  for (const one of ['mine', 'other']) assert.deepEqual((await groups.listJobs(one === 'mine' ? { joinKey: one } : { id: one })).payload, []);
+  assert.deepEqual(job.computeGroups, [{ joinKey: 'unknown' }]);
+  assert.deepEqual(await groups.changeGroup({ id }, { name: 'Ours' }), { success: true, payload: id });
+  await groups.deleteGroup({ joinKey: 'mine' });
+  await assert.rejects(groups.listJobs({ id }), /there is no compute group/);
+  await assert.rejects(groups.createGroup({ id: 'other' }), /there is a compute group other/);
+  await assert.rejects(groups.createGroup({ joinKey: 'x' }, 'X', 'x', { maxConcurrentJobs: 3 }), /maxConcurrentJobs .* is not kept here/);
+  await assert.rejects(groups.addJobToGroups('nothing', [{ id: 'other' }]), /no job nothing/);
+  await assert.rejects(groups.listJobs('text'), /named by \{joinKey\} or \{id\}, not by a string/);
 });
 
 test('emitters take any case and any alias; a listener that throws disturbs nobody', (context) => {

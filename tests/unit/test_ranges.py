@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.server
 import math
 import threading
@@ -191,6 +192,8 @@ def site() -> Iterator[tuple[str, list[str]]]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
+            if secret := self.headers["Authorization"]:
+                asked.append(base64.b64decode(secret.removeprefix("Basic ")).decode())
             kinds = {"json": ("application/json", b'{"n": 1}'), "txt": ("text/plain", b"words")}
             kind, body = kinds.get(self.path.rpartition(".")[2], ("image/png", b"\x89"))
             self.send_response(404 if "missing" in self.path else 200)
@@ -221,6 +224,8 @@ def test_remote_data_is_fetched_when_it_is_needed(site: tuple[str, list[str]]) -
     assert list(RemoteDataPattern(f"{url}/{{slice}}.txt", 2)) == ["words"] * 2
     assert asked[-2:] == ["/1.txt", "/2.txt"]
     assert list(RemoteDataSet("data:text/plain,hello")) == ["hello"]
+    assert RemoteDataSet(url.replace("//", "//me:a%20b@") + "/d.txt")[0] == "words"
+    assert asked[-2:] == ["/d.txt", "me:a b"]
 
 
 def test_what_is_no_address() -> None:

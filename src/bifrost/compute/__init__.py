@@ -85,7 +85,8 @@ def for_(*inputs_work_arguments: Any, engine: Any = None, **policy: Any) -> Job:
             They are pulled as they are needed.
         work: JavaScript that evaluates to a function, or a function of Node's. It is sent as
             its source: variables around it do not go with it; give them as arguments.
-        arguments: what the function gets behind each input; sent once to each worker.
+        arguments: what the function gets behind each input; sent once to each worker. Each
+            address of a RemoteDataSet among them is one, fetched when the job begins.
         engine: see :func:`use`, which chooses it for all jobs.
         policy: rules of :class:`Policy`, such as ``retries=1`` or ``memory="1GB"``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.message
 import json
 import urllib.error
@@ -89,7 +90,7 @@ def fetch(url: str) -> Any:
         ValueError: it is not what its content type says.
     """
     try:
-        with urllib.request.urlopen(url) as response:
+        with urllib.request.urlopen(_request(url)) as response:
             headers: email.message.Message = response.headers
             data: bytes = response.read()
     except urllib.error.HTTPError as error:
@@ -105,6 +106,17 @@ def fetch(url: str) -> Any:
         return data.decode(charset) if kind.startswith("text/") else data
     except (ValueError, LookupError) as error:
         raise ValueError(f"{_shown(url)} is no {kind}: {error}") from error
+
+
+def _request(url: str) -> urllib.request.Request:
+    """What to ask for; a name and a password in an address go into a header."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.username is None and parts.password is None:
+        return urllib.request.Request(url)
+    name, password = (urllib.parse.unquote(one or "") for one in (parts.username, parts.password))
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    secret = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return urllib.request.Request(bare, headers={"Authorization": f"Basic {secret}"})
 
 
 def _checked(url: str) -> str:

@@ -11,6 +11,7 @@ from ..runtime.proxy import JSFunction
 from .engine import Work
 from .modules import resolve
 from .policy import Policy
+from .remote import RemoteDataPattern, RemoteDataSet
 
 _NATIVE = re.compile(r"\{\s*\[native code\]\s*\}\s*$")
 
@@ -48,14 +49,26 @@ def make_work(
 ) -> Work:
     """Put together what workers are told of a job.
 
+    Each address of a RemoteDataSet among the arguments is one argument, fetched here and now.
+
     Raises:
         ShareError: an argument is no plain value.
+        OSError, ValueError: one cannot be fetched.
+        TypeError: one is a RemoteDataPattern.
         ModuleError: a required module is not published, or no such package exists.
     """
+    found: list[Any] = []
+    for one in arguments:
+        if isinstance(one, RemoteDataPattern):
+            raise TypeError(
+                "a RemoteDataPattern cannot be an argument of a work function: give a RemoteDataSet"
+                " of its addresses"
+            )
+        found += one if isinstance(one, RemoteDataSet) else [one]
     return Work(
         ident,
         source,
-        b"".join(parcels.pack(list(arguments))),
+        b"".join(parcels.pack(found)),
         resolve(requires),
         b"".join(parcels.pack(dict(public))),
         policy,

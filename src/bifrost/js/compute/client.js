@@ -7,7 +7,9 @@ import cli from './cli.js';
 import { createCompute } from './compute.js';
 import { CURVES } from './distributions.js';
 import { EventEmitter } from './emitter.js';
+import { createGroups } from './groups.js';
 import { Job } from './job.js';
+import { Jobs } from './jobs.js';
 import { CLIENT } from './names.js';
 import { DistributionRange, MultiRangeObject, RangeObject, SparseRangeObject, SuperRangeObject, rehydrateRange } from './ranges.js';
 import { ResultHandle } from './results.js';
@@ -63,7 +65,8 @@ export function createClient(host) {
 /** @param {Host} host @returns {Record<string, any>} */
 function createModules({ engine, version }) {
   const ranges = { SuperRangeObject, RangeObject, MultiRangeObject, SparseRangeObject, DistributionRange, rehydrateRange };
-  const compute = createCompute(engine);
+  const jobs = new Jobs();
+  const compute = createCompute(engine, jobs);
   return {
     'dcp/compute': compute,
     'dcp/dcp-cli': cli,
@@ -75,7 +78,7 @@ function createModules({ engine, version }) {
     'dcp/dcp-events': { EventEmitter },
     'dcp/dcp-config': Object.freeze({ engine: 'bifrost', version, scheduler: Object.freeze({ location: null }) }),
     'dcp/publish': { publish: publisher(engine) },
-    'dcp/compute-groups': groups(),
+    'dcp/compute-groups': createGroups(jobs),
   };
 }
 
@@ -103,15 +106,6 @@ function publisher(engine) {
     const places = Object.entries(files).map(([local, inside]) => [path.resolve(local), inside]);
     return engine.publish(name, version, Object.fromEntries(places));
   };
-}
-
-/** DCP's groups of workers: there are none to manage. */
-function groups() {
-  const refuse = async () => {
-    throw new Error("Bifrost's own engine has no compute groups: bifrost.compute.use() chooses where jobs run");
-  };
-  const names = ['createGroup', 'changeGroup', 'deleteGroup', 'addJobToGroups', 'listJobs', 'removeJob', 'removeAllJobs'];
-  return Object.fromEntries(names.map((name) => [name, refuse]));
 }
 
 /** What `init` gives: the modules by their last names. @param {Record<string, any>} modules */

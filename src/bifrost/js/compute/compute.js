@@ -1,8 +1,6 @@
 /** `dcp/compute`: makes jobs, and finds them again. */
 
-import {
-  Array, Error, FinalizationRegistry, Number, Object, Set, String, Symbol, TypeError, WeakRef,
-} from '../protocol/globals.js';
+import { Array, Number, Object, String, Symbol, TypeError } from '../protocol/globals.js';
 import { idOf } from '../runtime/python.js';
 import { Inputs, kindOf } from './inputs.js';
 import { Job } from './job.js';
@@ -10,35 +8,25 @@ import { RangeObject } from './ranges.js';
 import { RemoteDataPattern, RemoteDataSet } from './remote.js';
 import { sourceOf } from './work.js';
 
-/** @param {import('./job.js').Engine & {inputs: (set: any) => any}} engine `inputs` makes an input set of Python's */
-export function createCompute(engine) {
-  /** The jobs that were made here and are still in use. @type {Set<WeakRef<Job>>} */
-  const jobs = new Set();
-  const registry = new FinalizationRegistry((/** @type {WeakRef<Job>} */ one) => jobs.delete(one));
-
+/**
+ * @param {import('./job.js').Engine & {inputs: (set: any) => any}} engine `inputs` makes an input set of Python's
+ * @param {import('./jobs.js').Jobs} jobs gets those that are made
+ */
+export function createCompute(engine, jobs) {
   /** @param {any} set @param {any} work @param {any} args */
   function make(set, work, args = []) {
     const isList = Array.isArray(args) || (typeof args === 'object' && args !== null && typeof args.length === 'number');
     if (!isList) throw new TypeError(`the arguments of a work function come in an Array, not as ${kindOf(args)}`);
+    if ([args, ...Array.from(args)].some((one) => one instanceof RemoteDataPattern)) {
+      throw new TypeError('a RemoteDataPattern cannot be an argument of a work function: give a RemoteDataSet of its addresses');
+    }
     const job = new Job(engine, new Inputs(ofPython(set)), sourceOf(work), args);
-    const one = new WeakRef(job);
-    jobs.add(one);
-    registry.register(job, one);
+    jobs.add(job);
     return job;
   }
 
   /** What Python has yields the same inputs as it does there: a DataFrame its rows. @param {any} set */
   const ofPython = (set) => (idOf(set) === undefined || set[Symbol.asyncIterator] ? set : engine.inputs(set));
-
-  const executed = () => [...jobs].flatMap((one) => one.deref() ?? []).filter((job) => job.id !== null);
-
-  /** @param {any} id a job, or its id @returns {Job} */
-  function find(id) {
-    if (id instanceof Job) return id;
-    const job = executed().find((one) => one.id === id);
-    if (job) return job;
-    throw new Error(`no job ${String(id)} was executed in this Node.js, or nobody has it any more`);
-  }
 
   const compute = {
     /**
@@ -70,10 +58,10 @@ export function createCompute(engine) {
     marketRate: (factor = 1) => ({ marketValue: factor }),
 
     /** @param {any} id @param {any} [_keystore] @param {string} [reason] */
-    cancel: async (id, _keystore, reason) => find(id).cancel(reason),
+    cancel: async (id, _keystore, reason) => jobs.find(id).cancel(reason),
 
     /** @param {any} id @param {any} [_keystore] */
-    resume: async (id, _keystore) => find(id).resume(),
+    resume: async (id, _keystore) => jobs.find(id).resume(),
 
     /**
      * What has become of a job; of all that were executed if none is given.
@@ -82,19 +70,19 @@ export function createCompute(engine) {
      */
     async status(job, _keystore) {
       const isOne = job instanceof Job || typeof job === 'string';
-      return (isOne ? [find(job)] : executed()).map((one) => ({ address: one.id, name: one.public.name, ...one.status }));
+      return (isOne ? [jobs.find(job)] : jobs.executed).map((one) => ({ address: one.id, name: one.public.name, ...one.status }));
     },
 
     /** @param {any} id @param {any} [_keystore] */
     async getJobInfo(id, _keystore) {
-      const job = find(id);
+      const job = jobs.find(id);
       const { readyState, requireModules, collateResults } = job;
       return { address: job.id, public: { ...job.public }, status: job.status, readyState, requireModules, collateResults };
     },
 
     /** Which slices have been computed, where results are kept. @param {any} id @param {any} [_keystore] */
     async getSliceInfo(id, _keystore) {
-      const { results, status } = find(id);
+      const { results, status } = jobs.find(id);
       return Array.from({ length: status.total ?? 0 }, (_, sliceNumber) => ({
         sliceNumber,
         status: results.isAvailable(sliceNumber) ? 'finished' : 'scheduled',

@@ -5,7 +5,9 @@ import { Array, Error, Map, Number, Object, Promise, String, TypeError, console,
 import { unpack } from '../protocol/parcels.js';
 import { EventEmitter } from './emitter.js';
 import { kindOf, parcelOf } from './inputs.js';
+import { argumentsOf } from './remote.js';
 import { ResultHandle } from './results.js';
+import { ResultStorage } from './storage.js';
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const ID_LENGTH = 22;
@@ -60,6 +62,8 @@ export class Job extends EventEmitter {
   };
   /** @type {Map<number, any>} */
   #values = new Map();
+  /** Where results go, if not here. @type {ResultStorage | undefined} */
+  #storage;
 
   /** 22 letters and digits; set when `exec` is called. @type {string | null} */
   id = null;
@@ -74,7 +78,7 @@ export class Job extends EventEmitter {
   requireModules = [];
   /** DCP's demands on workers (a GPU and the like). Workers here are all alike. @type {Record<string, any>} */
   requirements = {};
-  /** DCP's groups of workers. There are none here. @type {object[]} */
+  /** DCP's groups of workers. Here all workers work for every job. @type {object[]} */
   computeGroups = [];
   /** Whether `results` keeps what comes. */
   collateResults = true;
@@ -137,9 +141,21 @@ export class Job extends EventEmitter {
     this.paymentAccountKeystore = keystore;
   }
 
-  /** @returns {never} */
-  setResultStorage() {
-    throw new Error('results come to this process: the engine of Bifrost stores them nowhere else');
+  /**
+   * Have each result posted to a server; what that answers takes its place. It gets a form with
+   * `element` (the slice's number), `contentType`, `content` and the parameters.
+   * @param {string | URL} url
+   * @param {Record<string, any>} [params] `contentType` is JSON if left out; text/... is for results
+   *   that are text, all others for bytes
+   */
+  setResultStorage(url, params = {}) {
+    if (this.#hasStarted) throw new Error('job.setResultStorage() comes before job.exec()');
+    this.#storage = new ResultStorage(
+      url,
+      params,
+      (index, parcel) => this.#open(index, parcel, 'its result'),
+      (kind, parts) => this.#hear(kind, parts),
+    );
   }
 
   /**
@@ -159,16 +175,21 @@ export class Job extends EventEmitter {
     this.#setReadyState('exec');
     this.id = Array.from({ length: ID_LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('');
     for (const state of ['init', 'preauth', 'deploying']) this.#setReadyState(state);
-    if (this.#cancelled === undefined) this.#start(this.id);
-    else this.#cancelWith('ECANCELLED', this.#cancelled);
+    void this.#start(this.id);
     return this.#ending.promise;
   }
 
   /** @param {string} id */
-  #start(id) {
+  async #start(id) {
     this.#inputs.keepsKeys = this.collateResults;
     try {
-      this.#running = this.#engine.start(this.#describe(id), this.#notify);
+      const found = argumentsOf(this.#arguments);
+      const args = Array.isArray(found) ? found : await found;
+      if (this.#cancelled !== undefined) {
+        this.#cancelWith('ECANCELLED', this.#cancelled);
+        return;
+      }
+      this.#running = this.#engine.start(this.#describe(id, args), this.#notify);
       this.#running.begin();
     } catch (error) {
       const { code, name, message } = /** @type {any} */ (error);
@@ -177,12 +198,12 @@ export class Job extends EventEmitter {
     }
   }
 
-  /** @param {string} id */
-  #describe(id) {
+  /** @param {string} id @param {any[]} args */
+  #describe(id, args) {
     return {
       id,
       source: this.#source,
-      arguments: parcelOf(Array.from(this.#arguments), 'arguments'),
+      arguments: parcelOf(args, 'arguments'),
       requires: this.requireModules,
       public: parcelOf({ ...this.public }, 'job.public'),
       total: this.#inputs.length,
@@ -201,6 +222,7 @@ export class Job extends EventEmitter {
   async cancel(reason = 'cancelled by the client') {
     if (this.#isOver) return;
     this.#cancelled = String(reason);
+    this.#storage?.stop(this.#cancelled);
     this.#running?.cancel(this.#cancelled);
   }
 
@@ -214,7 +236,7 @@ export class Job extends EventEmitter {
     this.#cancelled = undefined;
     this.#ending = withResolvers();
     this.#status.runStatus = 'running';
-    this.#running.begin();
+    if (!this.#storage?.again()) this.#running.begin();
     return this.#ending.promise;
   }
 
@@ -222,7 +244,9 @@ export class Job extends EventEmitter {
   async close() {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#running?.cancel('the job was closed');
+    this.#cancelled ??= 'the job was closed';
+    this.#storage?.stop(this.#cancelled);
+    this.#running?.cancel(this.#cancelled);
     this.#letGo();
   }
 
@@ -256,7 +280,10 @@ export class Job extends EventEmitter {
    */
   #notify = (events) => {
     setImmediate(() => {
-      for (const [kind, ...parts] of events) this.#hear(kind, parts);
+      for (const [kind, ...parts] of events) {
+        if (this.#storage) this.#storage.pass(kind, parts);
+        else this.#hear(kind, parts);
+      }
     });
   };
 
@@ -277,8 +304,16 @@ export class Job extends EventEmitter {
         this.emit('status', this.status);
         break;
       }
-      case 'result':
+      case 'result': {
+        const value = this.#open(index, parts[2], 'its result');
+        if (value) this.#receive(index, parts[1], value[0]);
+        break;
+      }
+      case 'stored':
         this.#receive(index, parts[1], parts[2]);
+        break;
+      case 'unstored':
+        this.#giveUp(index, parts[1], parts[2]);
         break;
       case 'duplicate':
         this.emit('duplicate-result', { sliceNumber: index, taskId: this.id });
@@ -309,14 +344,18 @@ export class Job extends EventEmitter {
     }
   }
 
-  /** @param {number} index @param {number} time in milliseconds @param {Uint8Array} parcel */
-  #receive(index, time, parcel) {
-    const value = this.#open(index, parcel, 'its result');
-    if (!value) return;
-    const [result] = value;
+  /** @param {number} index @param {number} time in milliseconds @param {any} result */
+  #receive(index, time, result) {
     if (this.collateResults) this.#values.set(index, result);
     this.#announce(index, result, time);
     if (this.collateResults) this.emit('resultsUpdated', { sliceNumber: index });
+  }
+
+  /** A result could not be stored. @param {number} index @param {Error} error @param {string} reason */
+  #giveUp(index, { name, message, stack }, reason) {
+    if (this.#cancelled !== undefined) return;
+    this.#complain({ sliceNumber: index, name, message, stack, code: 'ESTORAGE' });
+    this.#running?.cancel(reason, 'ESTORAGE');
   }
 
   /**

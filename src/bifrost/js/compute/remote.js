@@ -1,8 +1,20 @@
 /** Inputs that lie elsewhere: each is fetched, by this process, when it is needed. */
 
-import { Buffer, Error, Number, RangeError, String, TypeError, URL } from '../protocol/globals.js';
+import { Array, Buffer, Error, Number, Promise, RangeError, String, TypeError, URL } from '../protocol/globals.js';
 
 const SCHEMES = ['http:', 'https:', 'data:'];
+
+/**
+ * The arguments of a work function, with what lies elsewhere fetched: each address of a set is one.
+ * @param {any} args
+ * @returns {any[] | Promise<any[]>} a promise only if there is something to fetch
+ */
+export function argumentsOf(args) {
+  const list = args instanceof RemoteDataSet ? [args] : Array.from(args);
+  if (!list.some((one) => one instanceof RemoteDataSet)) return list;
+  const found = list.map((one) => (one instanceof RemoteDataSet ? one.urls.map(fetched) : [one]));
+  return Promise.all(found.flat());
+}
 
 /** The contents of several addresses. */
 export class RemoteDataSet {
@@ -47,23 +59,42 @@ export class RemoteDataPattern {
   }
 }
 
-/** The value at an address: JSON's value, text, or bytes, by its content type. @param {string} url */
+/** What an address has. @param {string} url */
 async function fetched(url) {
   let response;
   try {
-    response = await globalThis.fetch(url);
+    response = await request(url);
   } catch (error) {
     const { message, cause } = /** @type {any} */ (error);
     throw new Error(`cannot fetch ${shown(url)}: ${cause?.message ?? message}`, { cause: error });
   }
   if (!response.ok) throw new Error(`cannot fetch ${shown(url)}: ${response.status} ${response.statusText}`);
+  return valueOf(response);
+}
+
+/**
+ * `fetch`, which refuses addresses with a name and a password: they go into a header.
+ * @param {string} url
+ * @param {RequestInit} [options]
+ */
+export function request(url, options) {
+  const address = new URL(url);
+  const { username, password } = address;
+  if (!username && !password) return globalThis.fetch(address, options);
+  address.username = address.password = '';
+  const secret = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
+  return globalThis.fetch(address, { ...options, headers: { authorization: `Basic ${secret}` } });
+}
+
+/** What a server answered: JSON's value, text, or bytes, by its content type. @param {Response} response */
+export async function valueOf(response) {
   const type = (response.headers.get('content-type') ?? '').split(';')[0].trim();
   if (type === 'application/json' || type.endsWith('+json')) return response.json();
   return type.startsWith('text/') ? response.text() : Buffer.from(await response.arrayBuffer());
 }
 
 /** @param {any} url @returns {string} */
-function checked(url) {
+export function checked(url) {
   const text = String(url);
   if (!SCHEMES.some((scheme) => text.toLowerCase().startsWith(scheme))) {
     throw new TypeError(`${shown(text)} is no address of http, https or data`);
@@ -72,7 +103,7 @@ function checked(url) {
 }
 
 /** An address for a message: long ones are cut, and passwords left out. @param {string} url */
-function shown(url) {
+export function shown(url) {
   const text = url.replace(/^(\w+:\/\/)[^/@]*:[^/@]*@/, '$1');
   return text.length <= 120 ? text : `${text.slice(0, 117)}...`;
 }
