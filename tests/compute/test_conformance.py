@@ -5,7 +5,11 @@ Who writes an engine adds it to `ENGINES`.
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -216,6 +220,27 @@ def test_an_executor_that_cancels_its_calls_ends_the_job():
     with pytest.raises(compute.JobError, match="the executor"):
         job.exec()
     pool.shutdown()
+
+
+def test_what_a_killed_client_left_goes_with_the_next(tmp_path):
+    script = """
+from concurrent.futures import ProcessPoolExecutor
+from bifrost import compute
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1) as pool:
+        compute.map("x => { if (x < LAST) for (;;); return x }", range(2), engine=pool)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    (tmp_path / "killed.py").write_text(script.replace("LAST", "2"))
+    (tmp_path / "next.py").write_text(script.replace("LAST", "0"))
+    command = [sys.executable, str(tmp_path / "killed.py")]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as program:
+        until(lambda: any(map(is_busy, sandboxed())))
+        os.killpg(program.pid, signal.SIGKILL)  # also those that would clean up
+    assert len(list(tmp_path.glob("bifrost-*"))) == 1
+    command[-1] = str(tmp_path / "next.py")
+    subprocess.run(command, env=environment, check=True)
+    assert not list(tmp_path.glob("bifrost-*"))
 
 
 def _has_worked(process: psutil.Process) -> bool:

@@ -74,7 +74,7 @@ class Belongings:
         return {name: value for name, value in more.items() if value}
 
 
-def check_belongings(before: Belongings, seconds: float = 3.0) -> None:
+def check_belongings(before: Belongings, seconds: float = 10.0) -> None:
     """Wait until what was acquired is gone; fail if it stays."""
     deadline = time.monotonic() + seconds
     while more := before.missing_in(Belongings.now()):
@@ -97,7 +97,7 @@ def counts(node: Node) -> dict[str, int]:
     return {f"js {k}": v for k, v in theirs.items()} | {f"py {k}": v for k, v in ours.items()}
 
 
-def check_references(node: Node, seconds: float = 5.0) -> None:
+def check_references(node: Node, seconds: float = 15.0) -> None:
     """Forget all variables of a Node (started with --expose-gc); nothing may be held any more."""
     session = node._session
     if session is None or session.dead:

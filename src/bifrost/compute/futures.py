@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import platform
@@ -10,7 +11,7 @@ import threading
 import weakref
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .engine import Chunk, Report, Work
 from .events import Broken, Capacity, Lost
@@ -108,6 +109,9 @@ class _Crew:
         _forget(self._work.id)
 
 
+_LEASE: Final = "bifrost-job-"
+
+
 class _Lease:
     """Says to processes of this machine what of a job is still wanted.
 
@@ -116,9 +120,16 @@ class _Lease:
     """
 
     def __init__(self) -> None:
-        self._fd, self.path = tempfile.mkstemp(prefix="bifrost-job-")
+        for path in Path(tempfile.gettempdir()).glob(f"{_LEASE}*"):
+            with contextlib.suppress(OSError):
+                _is_wanted(str(path))  # those of owners that were killed go
+        while True:
+            self._fd, self.path = tempfile.mkstemp(prefix=_LEASE)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            if os.fstat(self._fd).st_nlink:  # nobody took it for one of those
+                break
+            os.close(self._fd)
         self.place = _place(self.path)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
         _leases.add(self)
 
     def exclude(self, number: int) -> None:
