@@ -39,7 +39,7 @@ def idle(node: Node) -> bool:
     """Whether no call of Python's is under way any more, on either side."""
     session = node._session
     assert session is not None
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while session._later or session.call("counts")["calls"]:
         if time.monotonic() > deadline:
             return False

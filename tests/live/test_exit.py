@@ -16,7 +16,7 @@ ALIVE = "import os, sys, threading, time\nfrom bifrost import Node, node\nprint(
 
 
 def ended(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, f"process {pid} lives on"
         time.sleep(0.02)
