@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bifrost import JSError, Node
+from bifrost import JSError, Node, RunTimeout
 from bifrost.compute import Range, SparseRange, modules
 
 INIT = """
@@ -491,24 +491,35 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
 
 
-def test_ctrl_c_ends_the_waiting_and_not_the_job(node: Node) -> None:
-    node.run(INIT)
-    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
+STUCK = "() => new Promise((done) => setTimeout(done, 600000))"
+
+
+@pytest.mark.parametrize("wait", ["await end;", "while (true);", "await new Promise(() => {});"])
+def test_a_job_stops_with_the_code_that_runs_it(node: Node, wait: str) -> None:
+    node.run(f"{INIT} other = compute.for([1], {STUCK}); other.exec().catch(() => {{}}); 0")
+
+    def interrupt(event: Any) -> None:
+        if event["result"] == 2:
+            threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    source = f"""
+    job = compute.for([2, 1], async (x) => {{ if (x === 1) await ({STUCK})(); return x; }});
+    job.on('result', interrupt);
+    ended = '';
+    const end = job.exec().catch((error) => {{ ended = error.code; }});
+    await new Promise((done) => job.on('result', done));
+    {wait}
+    """
     with pytest.raises(KeyboardInterrupt):
-        node.run(
-            """
-            job = compute.for([0, 1], () => new Promise((done) => setTimeout(done, 600000)));
-            ended = '';
-            job.exec().catch((error) => { ended = error.code; });
-            await new Promise(() => {});
-            """
-        )
-    timer.join()
-    assert node.eval("job.status.runStatus") in ("new", "running")
-    node.run("await job.cancel('enough')")
+        node.run(source, {"interrupt": interrupt})
     until(lambda: node.eval("ended"))
-    assert node.eval("ended") == "ECANCELLED"
+    assert node.eval("[ended, job.status.runStatus]") == ["ECANCELLED", "cancelled"]
+    assert node.eval("Array.from(job.results)") == [2]
+    assert node.eval("other.status.runStatus") == "running"
+    with pytest.raises(RunTimeout):
+        node.run("await job.resume()", timeout=1)
+    until(lambda: node.eval("job.status.runStatus") == "cancelled")
+    node.run("await other.cancel()")
 
 
 SCRIPT = """

@@ -203,7 +203,7 @@ test('what a worker forges ends the job, and nothing else', async () => {
       begin: () => notify([['accepted'], forged, ['console', 0, 'log', 'after']]),
       cancel: (reason, code) => notify([['cancel', code, reason]]),
     });
-    const { compute } = createClient(() => ({ engine: { start } })).get('dcp-client').initSync();
+    const { compute } = createClient(() => ({ engine: { start, atStop: () => () => {} } })).get('dcp-client').initSync();
     const job = compute.for([1], (x) => x);
     const events = record(job, ['error', 'console', 'cancel']);
     await assert.rejects(job.exec(), { name: 'ProtocolError' });
@@ -233,6 +233,17 @@ test('cancel rejects and leaves what came; resume goes on', async () => {
   const closed = compute.for([1], (x) => x);
   await closed.close();
   await assert.rejects(closed.exec(), /was closed/);
+});
+
+test('a job ends with the code that runs it, and not after that', async () => {
+  const job = compute.for(0, 9, (x) => x);
+  job.on('result', ({ sliceNumber }) => sliceNumber === 3 && engine.stopped.forEach((stop) => stop()));
+  await assert.rejects(job.exec(), (error) => error.code === 'ECANCELLED' && /was stopped/.test(error.reason));
+  assert.equal(engine.stopped.size, 0);
+  const rest = job.resume();
+  assert.equal(engine.stopped.size, 1);
+  assert.equal((await rest).length, 10);
+  assert.equal(engine.stopped.size, 0);
 });
 
 test('an error of a work function: event, or print; then the job ends', async (context) => {

@@ -9,6 +9,14 @@ export class Runner {
   specs = [];
   published = [];
 
+  /** What is to be done when the code that runs is stopped. */
+  atStop(action) {
+    this.stopped.add(action);
+    return () => this.stopped.delete(action);
+  }
+
+  stopped = new Set();
+
   start(spec, notify) {
     this.specs.push(spec);
     const work = (0, eval)(`(${spec.source}\n)`);

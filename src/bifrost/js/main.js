@@ -95,7 +95,7 @@ Object.defineProperty(globalThis, 'console', {
 });
 const mayPause = listen(control, session, end);
 honourMaps();
-answerClients((name) => session.call('import', name));
+answerClients((name) => session.call('import', name), (action) => session.atStop(action));
 places.relocate = relocate;
 const workspace = new Workspace(session);
 const evaluator = new Evaluator(workspace, critical);

@@ -16,6 +16,8 @@ const ID_LENGTH = 22;
  * What runs jobs: Python's `bridge.py`, or another with the same methods.
  * @typedef {object} Engine
  * @property {(spec: object, notify: (events: any[][]) => void) => Running} start
+ * @property {(action: () => void) => () => void} atStop has something done when Python stops the code
+ *   that runs, by Ctrl-C or a time-out; what it returns takes that back
  */
 
 /**
@@ -64,6 +66,7 @@ export class Job extends EventEmitter {
   #values = new Map();
   /** Where results go, if not here. @type {ResultStorage | undefined} */
   #storage;
+  #stayed = () => {};
 
   /** 22 letters and digits; set when `exec` is called. @type {string | null} */
   id = null;
@@ -190,12 +193,18 @@ export class Job extends EventEmitter {
         return;
       }
       this.#running = this.#engine.start(this.#describe(id, args), this.#notify);
-      this.#running.begin();
+      this.#begin(this.#running);
     } catch (error) {
       const { code, name, message } = /** @type {any} */ (error);
       this.#failure = /** @type {Error} */ (error);
       this.#cancelWith(String(code ?? name), message);
     }
+  }
+
+  /** Run, or go on, for as long as the cell does that waits for it. @param {Running} running */
+  #begin(running) {
+    this.#stayed = this.#engine.atStop(() => void this.cancel('the code that ran the job was stopped'));
+    if (!this.#storage?.again()) running.begin();
   }
 
   /** @param {string} id @param {any[]} args */
@@ -236,7 +245,7 @@ export class Job extends EventEmitter {
     this.#cancelled = undefined;
     this.#ending = withResolvers();
     this.#status.runStatus = 'running';
-    if (!this.#storage?.again()) this.#running.begin();
+    this.#begin(this.#running);
     return this.#ending.promise;
   }
 
@@ -252,6 +261,7 @@ export class Job extends EventEmitter {
 
   /** Nothing more is wanted of the engine. */
   #letGo() {
+    this.#stayed();
     this.#inputs.close();
     this.#running = undefined;
   }
@@ -389,6 +399,7 @@ export class Job extends EventEmitter {
 
   /** @param {string} code @param {string} reason */
   #cancelWith(code, reason) {
+    this.#stayed();
     this.#status.runStatus = 'cancelled';
     const event = { job: this.id, runStatus: 'cancelled', reason, code };
     const isHeard = this.emit('cancel', event);

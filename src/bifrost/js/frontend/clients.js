@@ -17,12 +17,19 @@ export const isAnswered = (name) => NAMES.has(name) && !process.env.DCP_SCHEDULE
 
 let hasHooks = false;
 
-/** Have `require` know the client. It is loaded when it is asked for. @param {(name: string) => any} importPython */
-export function answerClients(importPython) {
+/**
+ * Have `require` know the client. It is loaded when it is asked for.
+ * @param {(name: string) => any} importPython
+ * @param {(action: () => void) => () => void} atStop has something done when Python stops what runs
+ */
+export function answerClients(importPython, atStop) {
   /** @type {{get: (name: string) => any} | undefined} */
   let client;
   const get = (/** @type {string} */ name) => {
-    client ??= load().createClient(() => ({ engine: importPython(BRIDGE), version: importPython('bifrost').__version__ }));
+    client ??= load().createClient(() => {
+      const { start, inputs, publish } = importPython(BRIDGE);
+      return { engine: { start, inputs, publish, atStop }, version: importPython('bifrost').__version__ };
+    });
     return client.get(name);
   };
   const internals = /** @type {any} */ (Module);

@@ -1,6 +1,6 @@
 /** Python's calls while they are here, and which of them the code that runs belongs to. */
 
-import { Number, process } from '../protocol/globals.js';
+import { Number, Set, process } from '../protocol/globals.js';
 
 /** In the place of a call's parent: no thread waits for the answer, which goes to the events. */
 const UNAWAITED = 0xffff_ffff;
@@ -18,6 +18,10 @@ export class Call {
     this.later = null;
     /** Why it is not to wait. @type {any} */
     this.refusal = undefined;
+    /** Whether Python has asked for its end. */
+    this.isStopped = false;
+    /** What is to be done after that. @type {Set<() => void>} */
+    this.atStop = new Set();
   }
 }
 

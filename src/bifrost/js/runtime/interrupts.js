@@ -171,6 +171,7 @@ export function listen(control, session, end) {
    * @returns {boolean} whether the call is over
    */
   const interrupt = (id, attempt) => {
+    session.noteStop(id);
     const reason = new Interrupted();
     const frames = stack();
     if (frames.length === 0) {

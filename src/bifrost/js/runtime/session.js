@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { closeSync, writeSync } from 'node:fs';
-import { Boolean, Buffer, Error, Map, Object, Promise, Set, String, process } from '../protocol/globals.js';
+import { Boolean, Buffer, Error, Map, Object, Promise, Set, String, process, setImmediate } from '../protocol/globals.js';
 import { seal } from '../protocol/framing.js';
 import { Message } from '../protocol/messages.js';
 import { decode } from '../protocol/decoder.js';
@@ -300,7 +300,7 @@ export class Session {
   #reply(id, value) {
     try {
       this.#send(Message.RESULT, id, value instanceof Outcome ? value.parts : value, this.#isAwaited(id));
-      this.#calls.delete(id);
+      this.#forget(id);
     } catch (error) {
       if (value instanceof Outcome && value.concede(error)) this.#reply(id, value);
       else this.#fail(id, error);
@@ -315,7 +315,14 @@ export class Session {
       // Something in the error cannot be sent: its text can.
       this.#send(Message.ERROR, id, new Error(String(error?.message ?? error)), this.#isAwaited(id));
     }
+    this.#forget(id);
+  }
+
+  /** A call has been answered. @param {number} id */
+  #forget(id) {
+    const call = this.#calls.get(id);
     this.#calls.delete(id);
+    if (call?.isStopped) call.atStop.forEach((action) => setImmediate(action));
   }
 
   /**
@@ -324,6 +331,7 @@ export class Session {
    * @param {any} reason
    */
   stop(id, reason) {
+    this.noteStop(id);
     const call = this.#calls.get(id);
     const later = call?.later;
     if (call && later) this.#finish(call, () => later.rejected(reason));
@@ -335,6 +343,23 @@ export class Session {
     if (!call) return;
     if (call.later) Promise.resolve().then(() => this.stop(call.id, reason));
     else call.refusal = reason;
+  }
+
+  /**
+   * Have something done after Python has stopped the call whose code runs.
+   * @param {() => void} action
+   * @returns {() => void} takes that back
+   */
+  atStop(action) {
+    const call = this.#calls.get(this.#owner.getStore()?.id ?? this.#latest);
+    call?.atStop.add(action);
+    return () => void call?.atStop.delete(action);
+  }
+
+  /** Python asks for the end of a call. @param {number} id */
+  noteStop(id) {
+    const call = this.#calls.get(id);
+    if (call) call.isStopped = true;
   }
 
   /** @param {number} id */
