@@ -117,6 +117,25 @@ def test_what_slices_say_comes_while_they_run(engine):
     assert said[0][0] < ended - 1
 
 
+def test_jobs_leave_no_trace_on_the_scheduler(engine):
+    def traces(dask_scheduler):
+        return len(dask_scheduler.get_events()), len(dask_scheduler.tasks)
+
+    def run():
+        job = compute.for_(range(3), "x => { console.log('said'); return x }", engine=engine)
+        job.on("console", seen.append)
+        assert job.exec() == [0, 1, 2]
+
+    seen = []
+    run()
+    until(lambda: engine.client.run_on_scheduler(traces)[1] == 0)
+    before = engine.client.run_on_scheduler(traces)
+    for _ in range(5):
+        run()
+    assert len(seen) == 18
+    until(lambda: engine.client.run_on_scheduler(traces) == before)
+
+
 def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, engine):
     job = compute.for_(range(200), BUSY, engine=engine)
     seen = []

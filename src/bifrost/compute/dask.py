@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
 
 from ..errors import BifrostError
 from ..protocol import parcels
-from .engine import Chunk, Report, Work
+from .engine import Chunk, Report, Work, new_id
 from .events import Broken, Capacity, Died, EngineEvent, Lost, Said
 from .hosting import Answer, Host, events_of
 
@@ -49,6 +50,7 @@ class DaskEngine:
         else:
             given = () if cluster is None else (cluster,)
             self._client = Client(*given, **options)
+        self._talk = _Talk(self._client)
 
     @property
     def client(self) -> Client:
@@ -71,7 +73,7 @@ class DaskEngine:
             raise BifrostError(
                 f"the Dask client is {self._client.status}: call compute.use('dask', ...) anew"
             )
-        return _Crew(self._client, work, report)
+        return _Crew(self._client, self._talk, work, report)
 
     def close(self) -> None:
         """Close the client, if it is the engine's own."""
@@ -79,9 +81,41 @@ class DaskEngine:
             self._client.close()
 
 
-class _Crew:
-    def __init__(self, client: Client, work: Work, report: Report) -> None:
+class _Talk:
+    """What slices say while they run: Dask's logged events.
+
+    All jobs of an engine have one topic, for schedulers and clients keep each topic for good.
+    """
+
+    def __init__(self, client: Client) -> None:
         self._client = client
+        self.topic: Final = f"bifrost-{new_id()}"
+        self._listeners: dict[str, Callable[..., None]] = {}  # by job
+        self._is_subscribed = False
+
+    def add(self, job: str, listener: Callable[..., None]) -> None:
+        self._listeners[job] = listener
+        if not self._is_subscribed:
+            self.subscribe()
+
+    def remove(self, job: str) -> None:
+        self._listeners.pop(job, None)
+
+    def subscribe(self) -> None:
+        """Ask the scheduler for the events; anew after one was lost."""
+        self._client.subscribe_topic(self.topic, self._hear)
+        self._is_subscribed = True
+
+    def _hear(self, event: Any) -> None:
+        _, (job, *said) = event
+        if (listener := self._listeners.get(job)) is not None:
+            listener(*said)
+
+
+class _Crew:
+    def __init__(self, client: Client, talk: _Talk, work: Work, report: Report) -> None:
+        self._client = client
+        self._talk = talk
         self._work = work
         self._report = report
         self._lock = threading.Lock()
@@ -91,9 +125,8 @@ class _Crew:
         self._carries = 0
         self._is_closed = threading.Event()
         self._name = _slug(parcels.unpack(work.public).get("name", ""))
-        self._topic = f"bifrost-{work.id}"
         self._prepare()
-        client.subscribe_topic(self._topic, self._hear)
+        talk.add(work.id, self._hear)
         self._watcher = threading.Thread(target=self._watch, name="bifrost-dask", daemon=True)
         self._watcher.start()
 
@@ -129,7 +162,7 @@ class _Crew:
                 future = self._client.submit(
                     _run,
                     self._carry(),
-                    self._topic,
+                    self._talk.topic,
                     number,
                     data,
                     key=f"{self._name}-0{self._work.id}-{number}",
@@ -182,9 +215,8 @@ class _Crew:
                 return
         self._report(event)
 
-    def _hear(self, event: Any) -> None:
+    def _hear(self, number: int, at: int, position: int, what: str, details: list[Any]) -> None:
         """What a slice says while it runs."""
-        _, (number, at, position, what, details) = event
         with self._lock:
             if self._heard.get(number) != at:
                 return
@@ -205,9 +237,9 @@ class _Crew:
         self._is_closed.set()
         with self._lock:
             futures, self._futures = list(self._futures.values()), {}
+        self._talk.remove(self._work.id)
         with contextlib.suppress(Exception):
             self._client.cancel(futures)
-            self._client.unsubscribe_topic(self._topic)
             if self._client.status == "running":
                 self._client.run(_forget, self._work.id, wait=False)
         self._carried = None
@@ -232,7 +264,7 @@ class _Crew:
             elif is_lost:
                 with contextlib.suppress(Exception):
                     self._prepare()
-                    self._client.subscribe_topic(self._topic, self._hear)
+                    self._talk.subscribe()
                     is_lost = False
                 if is_lost:
                     threads = 0
@@ -291,7 +323,8 @@ def _run(work: Work, topic: str, number: int, data: list[bytes]) -> Answer:
 
     def say(said: Said) -> None:
         nonlocal heard
-        worker.log_event(topic, (number, heard, said.position, said.what, list(said.details)))
+        told = (work.id, number, heard, said.position, said.what, list(said.details))
+        worker.log_event(topic, told)
         heard += 1
 
     answer = host.run(work, work.id, data, is_wanted, say)
