@@ -161,7 +161,7 @@ def kill_a_node(chance: random.Random) -> None:
 
 
 def kill_a_worker(cluster: Any, chance: random.Random) -> None:
-    # Dask gives a worker up that dies while it starts; without any a job waits for a new one.
+    # Dask gives a worker up that dies while it starts.
     nanny = chance.choice(list(cluster.workers.values()))
     with contextlib.suppress(psutil.Error, AttributeError):
         worker = psutil.Process(nanny.pid)
@@ -182,10 +182,15 @@ def test_local() -> None:
 
 
 def test_dask() -> None:
+    import dask
     from distributed import LocalCluster
 
     print(f"BIFROST_STRESS_SEED={SEED}")
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with (
+        # Workers that happen to be starting anew, so long after they were killed, are given up, too.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+    ):
         engine = compute.engines.find(cluster)
 
         def kill(chance: random.Random) -> None:
