@@ -187,7 +187,7 @@ def test_dask() -> None:
 
     print(f"BIFROST_STRESS_SEED={SEED}")
     with (
-        # Workers that happen to be starting anew, so long after they were killed, are given up, too.
+        # Those that happen to be starting anew so long after they were killed, too.
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
     ):
