@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import cloudpickle
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -19,7 +20,13 @@ from bifrost import BifrostError, compute
 from bifrost.compute.dask import DaskEngine
 from support.workers import is_busy, sandboxed, until
 
-BUSY = "x => { const end = Date.now() + 20; while (Date.now() < end); return x }"
+BUSY = "x => { const end = Date.now() + 20; while (Date.now() < end); return x.length ?? x }"
+#: How many slices there are, their inputs, and a further argument: within Dask's tasks, and not.
+SIZES = pytest.mark.parametrize(
+    ("inputs", "argument"),
+    [(range(150), ""), (["x" * (50_000 + n) for n in range(150)], "z" * 200_000)],
+    ids=["small", "large"],
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +143,9 @@ def test_jobs_leave_no_trace_on_the_scheduler(engine):
     until(lambda: engine.client.run_on_scheduler(traces) == before)
 
 
-def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, engine):
-    job = compute.for_(range(200), BUSY, engine=engine)
+@SIZES
+def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, engine, inputs, argument):
+    job = compute.for_(inputs, BUSY, argument, engine=engine)
     seen = []
 
     @job.on("result")
@@ -147,8 +155,19 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, engine):
             pid = next(iter(engine.client.run(os.getpid).values()))
             os.kill(pid, signal.SIGKILL)
 
-    assert job.exec() == list(range(200))
-    assert sorted(seen) == list(range(200))
+    assert job.exec() == [len(x) if isinstance(x, str) else x for x in inputs]
+    assert sorted(seen) == list(range(150))
+
+
+def test_large_data_does_not_stay(engine):
+    def logged(dask_scheduler):
+        comms = dask_scheduler.stream_comms.values()
+        return len(cloudpickle.dumps([list(comm.recent_message_log) for comm in comms]))
+
+    inputs = (np.full(200_000, x, dtype="u1") for x in range(100))
+    job = compute.for_(inputs, "(x, y) => x.get(7) + y.length", "z" * 100_000, engine=engine)
+    assert job.exec() == [x + 100_000 for x in range(100)]
+    assert engine.client.run_on_scheduler(logged) < 1_000_000
 
 
 def test_workers_may_join_late(cluster, engine):
@@ -194,7 +213,8 @@ job.exec()
     until(lambda: not any(map(is_busy, sandboxed())), 30)
 
 
-def test_a_scheduler_that_is_killed_and_comes_back():
+@SIZES
+def test_a_scheduler_that_is_killed_and_comes_back(inputs, argument):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -214,7 +234,7 @@ def test_a_scheduler_that_is_killed_and_comes_back():
     engine = None
     try:
         engine = compute.engines.find("dask", address)
-        job = compute.for_(range(120), BUSY, engine=engine)
+        job = compute.for_(inputs, BUSY, argument, engine=engine)
         seen = []
 
         @job.on("result")
@@ -226,8 +246,8 @@ def test_a_scheduler_that_is_killed_and_comes_back():
                 programs.append(scheduler())
                 programs.append(worker())
 
-        assert job.exec(timeout=90) == list(range(120))
-        assert sorted(seen) == list(range(120))
+        job.exec(timeout=90)
+        assert sorted(seen) == list(range(150))
     finally:
         if engine is not None:
             engine.close()

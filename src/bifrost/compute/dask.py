@@ -1,13 +1,14 @@
 """A Dask cluster as an engine (the extra ``dask``): chunks are Dask tasks.
 
 Each Dask worker has one pool of sandboxed Nodes, which a worker plugin puts there, on
-workers that join late as well. The work (function, arguments, modules) is a task that the
-chunks depend on, so Dask sends it to each worker once, and makes it again when all who
-had it are gone. What a slice says while it runs comes as Dask's logged events.
+workers that join late as well. The chunks depend on the work (function, arguments, modules),
+so Dask sends it to each worker once. Large data is scattered, and not within tasks: Dask
+keeps the last thousand messages that had those. What a slice says while it runs comes as
+Dask's logged events.
 
 A task whose worker is lost is Dask's to repeat. What the client must see to is the loss of
-the scheduler, which forgets every task: then chunks are `Lost`, and sent again to the
-scheduler that comes in its place.
+what was scattered, and of the scheduler, which forgets every task: then chunks are `Lost`,
+and sent again, to the scheduler that comes in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Final
 
-import dask
 from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
 
 from ..errors import BifrostError
@@ -31,6 +31,8 @@ from .hosting import Answer, Host, events_of
 _PLUGIN: Final = "bifrost"
 #: Seconds between two looks at how many workers there are.
 _LOOK: Final = 0.5
+#: So many bytes are large.
+_LARGE: Final = 1 << 15
 
 
 class DaskEngine:
@@ -145,29 +147,27 @@ class _Crew:
         if self._carried is None or self._carried.status in ("error", "lost", "cancelled"):
             self._carries += 1
             key = f"bifrost-work-{self._work.id}-{self._carries}"
-            with self._quiet():
+            if self._work.size > _LARGE:
+                self._carried = self._client.scatter(self._work, hash=False, broadcast=True)
+            else:
                 self._carried = self._client.submit(_carry, self._work, key=key, pure=False)
         return self._carried
 
-    @staticmethod
-    def _quiet() -> Any:
-        """Large inputs are in order: no more than a window of them is under way."""
-        return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
-
     def submit(self, chunk: Chunk) -> None:
-        data = [b"".join(parcel) for parcel in chunk.parcels]
+        data: Any = [b"".join(parcel) for parcel in chunk.parcels]
         number = chunk.number
         try:
-            with self._quiet():
-                future = self._client.submit(
-                    _run,
-                    self._carry(),
-                    self._talk.topic,
-                    number,
-                    data,
-                    key=f"{self._name}-0{self._work.id}-{number}",
-                    pure=False,
-                )
+            if sum(map(len, data)) > _LARGE:
+                (data,) = self._client.scatter([data], hash=False)
+            future = self._client.submit(
+                _run,
+                self._carry(),
+                self._talk.topic,
+                number,
+                data,
+                key=f"{self._name}-0{self._work.id}-{number}",
+                pure=False,
+            )
         except Exception as error:  # noqa: BLE001 - the connection is lost, or the client closed
             self._report(Lost(number, str(error)))
             return

@@ -52,6 +52,12 @@ class Work:
     public: bytes
     policy: Policy
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it has."""
+        modules = sum(len(module.source) for module in self.modules)
+        return len(self.source) + len(self.arguments) + modules
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
