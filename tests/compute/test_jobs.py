@@ -207,13 +207,15 @@ def test_an_exception_is_tried_again_only_if_asked_for():
 
 
 def test_inputs_and_results_that_cannot_cross_are_named():
-    with pytest.raises(ShareError, match=r"\$\[2\]\.a"):
+    with pytest.raises(ShareError, match=r"inputs\[2\]\.a"):
         compute.map("x => x", [1, 2, {"a": print}])
     with pytest.raises(compute.JobError, match=r"\$\.f") as caught:
         compute.map("x => ({f() {}})", [1])
     assert caught.value.errors[0].name == "ShareError"
-    with pytest.raises(ShareError, match=r"\$\[0\]"):
+    with pytest.raises(ShareError, match=r"arguments\[0\]"):
         compute.map("x => x", [1], print)
+    with pytest.raises(ShareError, match=r"inputs\[1\]: ndarray of 1,0.* send it in parts"):
+        compute.map("x => x", [1, np.zeros(1 << 30, "u1")])
 
 
 def test_inputs_that_raise_end_the_job():

@@ -21,6 +21,10 @@ test('values arrive as they were', () => {
   assert.deepEqual(through(value), value);
 });
 
+test('what is too large is refused before it is copied', () => {
+  assert.throws(() => pack([new Uint8Array(2 ** 30)]), /^ShareError: \$: a Array of 1,073,741,8\d\d bytes .* send it in parts$/);
+});
+
 test('arrays have memory of their own', () => {
   const parcel = pack([new Float32Array([1, 2]), new Float32Array([3])]);
   const [a, b] = unpack(parcel);

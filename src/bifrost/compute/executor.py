@@ -18,7 +18,7 @@ from .engines import find
 from .events import Tell
 from .failures import error_of
 from .policy import Policy
-from .work import make_work, source_of
+from .work import make_work, pack, source_of
 
 Future = concurrent.futures.Future
 #: Functions that are kept at workers though nobody calls them just now.
@@ -58,7 +58,7 @@ class Executor(concurrent.futures.Executor):
             ShareError: an argument cannot be sent.
         """
         source = source_of(work)
-        parcel = parcels.pack(list(arguments))
+        parcel = pack(list(arguments), "arguments")
         future: Future[Any] = Future()
         with self._lock:
             if self._is_shut_down:

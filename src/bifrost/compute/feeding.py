@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any, Final
 
-from ..errors import ShareError
-from ..protocol import parcels
+from ..protocol.parcels import Parcel
 from ..runtime.interrupts import CtrlC
 from .driver import Driver
 from .inputs import Inputs
+from .work import pack
 
 #: Seconds after which inputs that come slowly are sent, though more were wanted.
 _PATIENCE: Final = 0.05
@@ -44,7 +44,7 @@ class Feeder:
         if self._iterator is None:
             self._iterator = iter(self._inputs)
         driver = self._driver
-        pulled: list[parcels.Parcel] = []
+        pulled: list[Parcel] = []
         exhausted = False
         until = time.monotonic() + _PATIENCE
         with CtrlC(driver.poke, driver.poke) as ctrl_c:
@@ -74,7 +74,7 @@ class Feeder:
         """The same of asynchronous inputs; results can be handed out meanwhile."""
         if self._items is None:
             self._items = aiter(self._inputs.source)
-        pulled: list[parcels.Parcel] = []
+        pulled: list[Parcel] = []
         exhausted = False
         until = time.monotonic() + _PATIENCE
         try:
@@ -95,16 +95,12 @@ class Feeder:
             raise
         self._bring(pulled, exhausted)
 
-    def _bring(self, pulled: list[parcels.Parcel], exhausted: bool) -> None:
+    def _bring(self, pulled: list[Parcel], exhausted: bool) -> None:
         self.count += len(pulled)
         self._driver.feed(pulled, exhausted)
 
-    def _packed(self, value: Any, position: int) -> parcels.Parcel:
-        try:
-            return parcels.pack(value)
-        except ShareError as error:
-            path = f"$[{self.count + position}]{error.path[1:]}"
-            raise ShareError(path, error.kind, error.advice) from None
+    def _packed(self, value: Any, position: int) -> Parcel:
+        return pack(value, f"inputs[{self.count + position}]")
 
     def _give_up(self, error: BaseException) -> None:
         """The inputs are at fault, and cannot be gone on with."""

@@ -194,7 +194,7 @@ class Job:
             JobError: slices failed, or the job was cancelled. It has the results that came,
                 the errors by index, and the first of them as its cause.
             RunTimeout: the time was up.
-            ShareError: an input or argument cannot be sent; the path begins with its index.
+            ShareError: an input or argument cannot be sent; the path begins with ``inputs[7]``.
             JournalError: the journal is another job's.
             SandboxError: this platform cannot confine the workers as the policy asks.
         """

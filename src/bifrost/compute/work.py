@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..errors import ShareError
 from ..protocol import parcels
 from ..runtime.proxy import JSFunction
 from .engine import Work
@@ -39,6 +40,18 @@ def source_of(work: Any) -> str:
     return work
 
 
+def pack(value: Any, name: str) -> parcels.Parcel:
+    """Return a value's parcel.
+
+    Raises:
+        ShareError: it cannot be sent; the path begins with `name`.
+    """
+    try:
+        return parcels.pack(value)
+    except ShareError as error:
+        raise ShareError(name + error.path[1:], error.kind, error.advice) from None
+
+
 def make_work(
     ident: str,
     source: str,
@@ -68,8 +81,8 @@ def make_work(
     return Work(
         ident,
         source,
-        b"".join(parcels.pack(found)),
+        b"".join(pack(found, "arguments")),
         resolve(requires),
-        b"".join(parcels.pack(dict(public))),
+        b"".join(pack(dict(public), "job.public")),
         policy,
     )

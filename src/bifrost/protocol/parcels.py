@@ -27,22 +27,29 @@ from .messages import ArrayKind
 #: A parcel in pieces, which need not be joined to be written.
 Parcel: TypeAlias = "list[bytes | memoryview]"
 
+#: So many bytes a parcel has at most: it travels in a frame, with a little else.
+MOST: Final = (1 << 30) - (1 << 16)
+
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 8
 _ADVICE: Final = (
     "a parcel holds values only, nothing that stays in its process:"
     " send plain data, arrays or bytes made from it"
 )
+_TOO_LARGE: Final = f"a parcel holds at most {MOST:,} bytes: send it in parts"
 
 
 def pack(value: Any) -> Parcel:
     """Return the pieces of a parcel. Arrays are not copied: their memory is one of the pieces.
 
     Raises:
-        ShareError: something in it is no plain value; the error names the path to it.
+        ShareError: something in it is no plain value, and the error names the path to it; or
+            all of it is more than `MOST`.
     """
     loading = _Loading()
     body = encode(value, loading)
+    if (length := len(body) + size(loading.pieces)) > MOST:
+        raise ShareError("$", f"{type(value).__name__} of {length:,} bytes", _TOO_LARGE)
     head = _LENGTH.pack(len(body)) + body
     return [head, bytes(-len(head) % _ALIGNMENT), *loading.pieces] if loading.pieces else [head]
 

@@ -15,9 +15,13 @@ import { ownStack } from './stacks.js';
 
 /** @typedef {import('./arrays.js').TypedArray} TypedArray */
 
+/** So many bytes a parcel has at most: it travels in a frame, with a little else. */
+const MOST = 2 ** 30 - 2 ** 16;
 const ALIGNMENT = 8;
 const ADVICE =
   'a parcel holds values only, nothing that stays in its process: send plain data, arrays or bytes made from it';
+
+const TOO_LARGE = `a parcel holds at most ${MOST.toLocaleString('en')} bytes: send it in parts`;
 
 /** @param {number} size */
 const aligned = (size) => size + (-size & (ALIGNMENT - 1));
@@ -84,7 +88,8 @@ const encoder = new Encoder(loading);
  * The bytes of a parcel.
  * @param {any} value
  * @param {number} [room] so many bytes are left free before it, a multiple of 8
- * @throws {ShareError} something in it is no plain value; the error names the path to it
+ * @throws {ShareError} something in it is no plain value, and the error names the path to it; or all of
+ *   it is more than a parcel holds
  */
 export function pack(value, room = 0) {
   // A getter in the value may want to pack another one.
@@ -93,6 +98,9 @@ export function pack(value, room = 0) {
   try {
     const body = writer.encode(value, () => around.clear()).subarray(HEADER_SIZE);
     const start = aligned(4 + body.length);
+    if (start + around.size > MOST) {
+      throw new ShareError('$', `${kindOf(value)} of ${(start + around.size).toLocaleString('en')} bytes`, TOO_LARGE);
+    }
     const parcel = new Uint8Array(room + (around.size ? start + around.size : 4 + body.length));
     Buffer.from(parcel.buffer).writeUInt32LE(body.length, room);
     parcel.set(body, room + 4);

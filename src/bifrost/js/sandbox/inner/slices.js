@@ -9,8 +9,6 @@ import { Type, message } from './messages.js';
 import { provide } from './modules.js';
 import { inspect } from './util.js';
 
-/** A message is at most as long as a frame can be. */
-const LONGEST = 2 ** 30;
 /** Milliseconds for which a line that is printed again and again is counted only. */
 const PATIENCE = 1000;
 const current = { source: '', work: /** @type {Function | undefined} */ (undefined), args: /** @type {any[]} */ ([]) };
@@ -83,9 +81,6 @@ function answer(value) {
   let parcel;
   try {
     parcel = pack(value);
-    if (parcel.length + 8 > LONGEST) {
-      throw new RangeError(`the result has ${parcel.length} bytes, which is more than ${LONGEST}: return less, or emit it in parts`);
-    }
   } catch (error) {
     fail(error, 'ERESULT');
     return;
