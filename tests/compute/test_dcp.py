@@ -10,9 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 
 from bifrost import JSError, Node, RunTimeout
 from bifrost.compute import Range, SparseRange, modules
+from support.workers import until
 
 INIT = """
 require('dcp-client').initSync();
@@ -88,14 +88,6 @@ def node(home: Path) -> Iterator[Node]:
     env = {"HOME": str(home), "DCP_SCHEDULER_LOCATION": None}
     with Node(cwd=home, env=env) as one:
         yield one
-
-
-def until(done: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait for what happens while no cell runs."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.01)
 
 
 def test_the_cells_of_the_guide(node: Node) -> None:

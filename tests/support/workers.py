@@ -28,7 +28,7 @@ def is_busy(process: psutil.Process) -> bool:
         return False
 
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something holds; more than any machine needs for it is a failure."""
     end = time.monotonic() + seconds
     while not condition():
