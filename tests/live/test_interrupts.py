@@ -135,6 +135,31 @@ def test_a_timer_that_loops_can_be_stopped_by_the_next_call(node: Node) -> None:
     assert node.info["pid"] == pid
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize(
+    "loop", ["while (true);", "while (true) pause();", "await 0; while (true);"]
+)
+def test_an_immediate_that_loops_keeps_nothing_from_the_others(
+    node: Node, capfd: pytest.CaptureFixture[str], before: int, loop: str
+) -> None:
+    later = "setImmediate(() => log.push('later'));"
+    endless = f"log = []; setImmediate(async () => {{ {loop} }}); {later * 2}"
+    source = f"{endless} await new Promise(() => {{}})"
+    with pytest.raises(RunTimeout, match="was stopped"):
+        node.run("setImmediate(() => {});" * before + source, {"pause": lambda: None}, timeout=0.3)
+    node.run("await new Promise((done) => setImmediate(done)); log.push('new')")
+    assert node.eval("log") == ["later", "later", "new"]
+    assert capfd.readouterr().err == ""
+    node.run(
+        "const start = performance.eventLoopUtilization();"
+        "await new Promise((done) => setTimeout(done, 300));"
+        "busy = performance.eventLoopUtilization(start).utilization"
+    )
+    assert (
+        node.eval("busy") < 0.9
+    )  # an immediate that is lost, but counted, keeps the loop from resting
+
+
 def test_a_second_ctrl_c_ends_what_does_not_stop(node: Node) -> None:
     node.run("1")
     started = time.monotonic()

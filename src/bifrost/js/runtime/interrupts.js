@@ -8,12 +8,13 @@
  * runs next. So `contain` runs the user's code within an evaluation of the inspector's, which is where
  * a termination stops, and has it meet what is still due before it leaves that. What the event loop
  * calls (timers, promise callbacks) is not contained: there V8 also forgets the promise callbacks that
- * were due, and Node its immediates; `Session.resume` makes up for ours.
+ * were due, and Node its immediates. Those are saved; `Session.resume` makes up for promises of ours.
  */
 
 import inspector from 'node:inspector';
 import { Worker } from 'node:worker_threads';
 import { Error, Object, String, URL, process, setImmediate } from '../protocol/globals.js';
+import { saveImmediates } from './immediates.js';
 
 const NAME = '__bifrost_interrupt__';
 const ACTION = '__bifrost_action__';
@@ -127,12 +128,15 @@ export class Critical {
     if (!this.#due || this.isHard || this.isSoft) return;
     const isDue = this.#due;
     this.#due = null;
-    if (isDue()) this.terminate();
+    if (isDue() && isTearable(this)) this.terminate();
   }
 
   /** End the JavaScript that is running. Nothing may follow this: it would be ended in its place. */
   terminate() {
-    if (this.#state === LOOP) this.hasTerminated = true;
+    if (this.#state === LOOP) {
+      this.hasTerminated = true;
+      saveImmediates();
+    }
     this.#session.post('Runtime.terminateExecution');
   }
 }
@@ -154,6 +158,9 @@ function stack() {
 
 /** Whether a line of a stack is of the user's code. @param {string} frame */
 const isUsers = (frame) => !frame.includes(HERE) && !/node:|<anonymous>\)?$|\(native\)/.test(frame);
+
+/** The event loop's own code is not torn: it holds what it has read, say. @param {Critical} critical @param {string[]} frames */
+const isTearable = (critical, frames = stack()) => !critical.isLoop || frames.some(isUsers);
 
 /**
  * Start listening.
@@ -190,8 +197,7 @@ export function listen(control, session, end) {
     } else if (!session.mayEnd(id) || (critical.isSoft && attempt < PATIENCE)) {
       return false;
     }
-    // The event loop's own code is not torn: it holds what it has read, say.
-    if (!critical.isLoop || frames.some(isUsers)) critical.terminate();
+    if (isTearable(critical, frames)) critical.terminate();
     return false;
   };
   Object.defineProperty(globalThis, NAME, { value: interrupt });

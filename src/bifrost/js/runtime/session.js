@@ -351,9 +351,16 @@ export class Session {
    * @returns {() => void} takes that back
    */
   atStop(action) {
-    const call = this.#calls.get(this.#owner.getStore()?.id ?? this.#latest);
+    const owner = this.#owner.getStore() ?? this.#only;
+    const call = owner && this.#calls.get(owner.id);
     call?.atStop.add(action);
     return () => void call?.atStop.delete(action);
+  }
+
+  /** The call to which code must belong that has no owner, if there is but one. */
+  get #only() {
+    const awaited = [...this.#calls.values()].filter((call) => call.isAwaited);
+    return tracksContext() || awaited.length > 1 ? undefined : awaited[0];
   }
 
   /** Python asks for the end of a call. @param {number} id */
