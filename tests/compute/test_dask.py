@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import cloudpickle
+import dask
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -75,9 +76,10 @@ def test_workers_without_bifrost_are_a_clear_error():
             worker.kill()
 
 
-def test_a_job_waits_for_workers_that_are_not_there_yet():
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_job_waits_for_workers_that_are_not_there_yet(size):
     with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
-        job = compute.for_(range(3), "x => x", engine=cluster)
+        job = compute.for_(range(3), "x => x", "z" * size, engine=cluster)
         numbers = []
 
         @job.on("workers")
@@ -164,10 +166,43 @@ def test_large_data_does_not_stay(engine):
         comms = dask_scheduler.stream_comms.values()
         return len(cloudpickle.dumps([list(comm.recent_message_log) for comm in comms]))
 
+    before = engine.client.run_on_scheduler(logged)
     inputs = (np.full(200_000, x, dtype="u1") for x in range(100))
     job = compute.for_(inputs, "(x, y) => x.get(7) + y.length", "z" * 100_000, engine=engine)
     assert job.exec() == [x + 100_000 for x in range(100)]
-    assert engine.client.run_on_scheduler(logged) < 1_000_000
+    assert engine.client.run_on_scheduler(logged) < before + 1_000_000
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_an_input_that_kills_dasks_workers_is_given_up(tmp_path, size):
+    (tmp_path / "poison.py").write_text(POISON)
+    with (
+        dask.config.set({"distributed.worker.preload": [str(tmp_path / "poison.py")]}),
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        job = compute.for_(["POISON" + "x" * size], "x => x.length", engine=cluster, retries=0)
+        with pytest.raises(compute.JobError, match="the Dask workers died of it") as caught:
+            job.exec(timeout=90)
+        assert caught.value.errors[0].code == "EDIED"
+        compute.engines.find(cluster).close()
+
+
+#: Runs in Dask's workers.
+POISON = """
+import os
+import bifrost.compute.hosting as hosting
+
+run = hosting.Host.run
+
+def poisoned(self, work, job, parcels, *rest):
+    if parcels and any(b"POISON" in bytes(parcel) for parcel in parcels):
+        os._exit(1)
+    return run(self, work, job, parcels, *rest)
+
+hosting.Host.run = poisoned
+"""
 
 
 def test_workers_may_join_late(cluster, engine):

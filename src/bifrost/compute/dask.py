@@ -93,12 +93,10 @@ class _Talk:
         self._client = client
         self.topic: Final = f"bifrost-{new_id()}"
         self._listeners: dict[str, Callable[..., None]] = {}  # by job
-        self._is_subscribed = False
 
     def add(self, job: str, listener: Callable[..., None]) -> None:
         self._listeners[job] = listener
-        if not self._is_subscribed:
-            self.subscribe()
+        self.subscribe()  # perhaps another scheduler has come meanwhile
 
     def remove(self, job: str) -> None:
         self._listeners.pop(job, None)
@@ -106,7 +104,6 @@ class _Talk:
     def subscribe(self) -> None:
         """Ask the scheduler for the events; anew after one was lost."""
         self._client.subscribe_topic(self.topic, self._hear)
-        self._is_subscribed = True
 
     def _hear(self, event: Any) -> None:
         _, (job, *said) = event
@@ -125,6 +122,9 @@ class _Crew:
         self._heard: dict[int, int] = {}  # by chunk: how much of what it said has been reported
         self._carried: Future[Any] | None = None
         self._carries = 0
+        # Not once that has failed, or some was lost: Dask counts whose worker died of a task only
+        # if all the task needs can be had again.
+        self._scatters = True
         self._is_closed = threading.Event()
         self._name = _slug(parcels.unpack(work.public).get("name", ""))
         self._prepare()
@@ -147,18 +147,27 @@ class _Crew:
         if self._carried is None or self._carried.status in ("error", "lost", "cancelled"):
             self._carries += 1
             key = f"bifrost-work-{self._work.id}-{self._carries}"
-            if self._work.size > _LARGE:
-                self._carried = self._client.scatter(self._work, hash=False, broadcast=True)
-            else:
-                self._carried = self._client.submit(_carry, self._work, key=key, pure=False)
+            self._carried = self._scattered(
+                self._work, self._work.size, broadcast=True
+            ) or self._client.submit(_carry, self._work, key=key, pure=False)
         return self._carried
+
+    def _scattered(self, value: Any, size: int, broadcast: bool = False) -> Future[Any] | None:
+        """Put large data on the cluster. None if it is not large, or has to be within its task."""
+        if size <= _LARGE or not self._scatters or not self._threads():
+            return None
+        try:
+            (future,) = self._client.scatter([value], hash=False, broadcast=broadcast, timeout=1)
+        except Exception:  # noqa: BLE001 - no worker takes any now
+            self._scatters = False
+            return None
+        return future
 
     def submit(self, chunk: Chunk) -> None:
         data: Any = [b"".join(parcel) for parcel in chunk.parcels]
         number = chunk.number
         try:
-            if sum(map(len, data)) > _LARGE:
-                (data,) = self._client.scatter([data], hash=False)
+            data = self._scattered(data, sum(map(len, data))) or data
             future = self._client.submit(
                 _run,
                 self._carry(),
@@ -203,6 +212,7 @@ class _Crew:
             # Dask's workers end with it, again and again: perhaps its input is too large for them.
             self._end(number, Died(number, 0, "EDIED", f"the Dask workers died of it: {reason}"))
         elif isinstance(error, (KilledWorker, CancelledError, OSError)):
+            self._scatters = False
             self._end(number, Lost(number, reason))
         else:
             self._end(number, Broken("EENGINE", f"a Dask worker failed: {reason}"))
