@@ -160,7 +160,7 @@ def test_a_run_ends_when_its_promise_has_settled(node: Node) -> None:
 def test_a_run_does_not_wait_for_timers_and_they_live_on(node: Node) -> None:
     started = time.monotonic()
     node.run("ticks = 0; timer = setInterval(() => { ticks++ }, 10); 1")
-    assert time.monotonic() - started < 2, "an interval never ends"
+    assert time.monotonic() - started < 20, "an interval never ends"
     time.sleep(0.2)
     assert node.eval("ticks") > 5
     node.run("clearInterval(timer)")
