@@ -188,6 +188,19 @@ def test_a_line_that_comes_again_and_again_is_counted() -> None:
     assert told.of("console") == [("log", "a", 1), ("log", "a", 2), ("log", "a", 1)]
 
 
+def test_lines_are_counted_to_the_end_of_the_stack() -> None:
+    told = run("""() => {
+        let calls = 0;
+        const f = () => { calls++; console.log('deep'); f(); };
+        try { f(); } catch {}
+        console.log('over');
+        return calls;
+    }""")
+    (first, second, third), (calls,) = told.of("console"), told.results
+    assert (first, third) == (("log", "deep", 1), ("log", "over", 1))
+    assert calls - 2 <= second[2] <= calls  # the last calls found no room to print
+
+
 def test_one_that_is_counted_for_long_is_told_of() -> None:
     told = run("""() => {
         console.log('a'); console.log('a');

@@ -159,6 +159,12 @@ def test_an_immediate_that_loops_keeps_nothing_from_the_others(
     assert node.eval("busy") < 0.9
 
 
+def test_ctrl_c_has_no_context(node: Node) -> None:
+    with ctrl_c(0.3), pytest.raises(KeyboardInterrupt) as caught:
+        node.run("while (true) {}")
+    assert caught.value.__context__ is None
+
+
 def test_a_second_ctrl_c_ends_what_does_not_stop(node: Node) -> None:
     node.run("1")
     started = time.monotonic()

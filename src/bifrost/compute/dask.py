@@ -156,12 +156,13 @@ class _Crew:
         """Put large data on the cluster. None if it is not large, or has to be within its task."""
         if size <= _LARGE or not self._scatters or not self._threads():
             return None
+        futures: list[Future[Any]]
         try:
-            (future,) = self._client.scatter([value], hash=False, broadcast=broadcast, timeout=1)
+            futures = self._client.scatter([value], hash=False, broadcast=broadcast, timeout=1)
         except Exception:  # noqa: BLE001 - no worker takes any now
             self._scatters = False
             return None
-        return future
+        return futures[0]
 
     def submit(self, chunk: Chunk) -> None:
         data: Any = [b"".join(parcel) for parcel in chunk.parcels]

@@ -164,6 +164,8 @@ class Link:
             try:
                 data = os.read(replies, _READ_SIZE)
             except BlockingIOError:
+                data = None
+            if data is None:  # not in the handler: Ctrl-C would have its exception as a context
                 if time.perf_counter() < spin_until:
                     continue
                 self._spin = max(self._spin * 0.9, 1e-6)
@@ -277,13 +279,16 @@ class Link:
                 raise self.death.anew()
             try:
                 view = view[os.write(self._kernel.requests, view) :]
+                continue
             except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    self._rest = bytes(view)
-                    return
-                self._make_room()
+                pass
             except OSError:
                 self._on_end()
+                continue
+            if time.monotonic() >= deadline:
+                self._rest = bytes(view)
+                return
+            self._make_room()
 
     def flush(self) -> None:
         """Go on with what was left to write, as far as Node reads."""

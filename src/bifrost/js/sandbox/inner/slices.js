@@ -198,18 +198,22 @@ export function emit(name, parcel) {
 export function print(level, text) {
   if (running < 0) return;
   const at = now();
-  if (printed.same > 0 && text === printed.text && level === printed.level && at - printed.at < PATIENCE) {
+  // (Near the end of the stack there is no time, which is no reason to send.)
+  if (printed.same > 0 && text === printed.text && level === printed.level && !(at - printed.at >= PATIENCE)) {
     printed.same++;
     return;
   }
   repeated();
   send(Type.CONSOLE, running, message([level, text, 1]));
-  Object.assign(printed, { level, text, same: 1, at });
+  printed.level = level;
+  printed.text = text;
+  printed.same = 1;
+  printed.at = at;
 }
 
 /** Say how often the last line came, if more than once. */
 function repeated() {
   const { level, text, same } = printed;
-  printed.same = 0;
   if (same > 1) send(Type.CONSOLE, running, message([level, text, same]));
+  printed.same = 0;
 }
