@@ -449,6 +449,31 @@ def test_a_journal_goes_with_its_inputs(tmp_path):
     compute.for_([1, 2], "x => x").exec(journal=journal)
     with pytest.raises(compute.JournalError, match="input 1 "):
         compute.for_([1, 3], "x => x").exec(journal=journal)
+    with pytest.raises(compute.JournalError, match="end before number 1, "):
+        compute.for_([1], "x => x").exec(journal=journal)
+    assert compute.for_([1, 2], "x => x").exec(journal=journal) == [1, 2]
+
+
+@pytest.mark.parametrize("changed", [[1, 3, 3], [1]])
+def test_a_journal_of_inputs_that_were_not_counted(tmp_path, changed):
+    journal = tmp_path / "journal"
+    compute.for_([1, 2], "x => x").exec(journal=journal)
+    job = compute.for_(iter(changed), "x => x")
+    with pytest.raises(compute.JournalError, match="one sequence of inputs"):
+        job.exec(journal=journal)
+    with pytest.raises(compute.JobError, match="its inputs raised"):  # some are lost
+        job.resume()
+
+    async def inputs():
+        for item in changed:
+            yield item
+
+    async def main():
+        await compute.for_(inputs(), "x => x").exec(journal=journal)
+
+    with pytest.raises(compute.JournalError, match="one sequence of inputs"):
+        asyncio.run(main())
+    assert compute.for_([1, 2], "x => x").exec(journal=journal) == [1, 2]
 
 
 def test_the_executor():

@@ -7,10 +7,12 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any, Final
 
+from ..errors import JournalError
 from ..protocol.parcels import Parcel
 from ..runtime.interrupts import CtrlC
 from .driver import Driver
 from .inputs import Inputs
+from .journal import Journal
 from .work import pack
 
 #: Seconds after which inputs that come slowly are sent, though more were wanted.
@@ -26,11 +28,12 @@ class Feeder:
         is_async: whether they come from an asynchronous iterable, and so by `feed_async`.
     """
 
-    def __init__(self, inputs: Inputs, driver: Driver) -> None:
+    def __init__(self, inputs: Inputs, driver: Driver, journal: Journal | None = None) -> None:
         self.count = 0
         self.is_async = isinstance(inputs.source, AsyncIterable)
         self._inputs = inputs
         self._driver = driver
+        self._journal = journal
         self._iterator: Iterator[Any] | None = None
         self._items: AsyncIterator[Any] | None = None
         self._coming: asyncio.Future[Any] | None = None  # the next of them
@@ -40,6 +43,7 @@ class Feeder:
 
         Raises:
             ShareError: an input cannot be sent; the job has been cancelled.
+            JournalError: its journal is that of other inputs; likewise.
         """
         if self._iterator is None:
             self._iterator = iter(self._inputs)
@@ -97,7 +101,13 @@ class Feeder:
 
     def _bring(self, pulled: list[Parcel], exhausted: bool) -> None:
         self.count += len(pulled)
-        self._driver.feed(pulled, exhausted)
+        try:
+            if exhausted and self._journal is not None:
+                self._journal.check_total(self.count)
+            self._driver.feed(pulled, exhausted)
+        except JournalError as error:
+            self._give_up(error)
+            raise
 
     def _packed(self, value: Any, position: int) -> Parcel:
         return pack(value, f"inputs[{self.count + position}]")

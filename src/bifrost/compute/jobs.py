@@ -267,12 +267,12 @@ class Job:
         work = make_work(
             self.id, self._source, self._arguments, self._requires, asdict(self.public), self.policy
         )
-        kept = None if journal is None else Journal(journal, work)
+        kept = None if journal is None else Journal(journal, work, self._inputs.length)
         if kept is not None:
             self._arrivals.restore(kept)
         self._arrivals.collects_errors = self.policy.on_error == "collect"
         driver = Driver(work, self._engine, self._arrivals.tell, self._inputs.length, kept)
-        self._feeder = Feeder(self._inputs, driver)
+        self._feeder = Feeder(self._inputs, driver, kept)
         return driver
 
     def _run(self, deadline: float | None, progress: bool | None) -> Iterator[tuple[int, Any]]:

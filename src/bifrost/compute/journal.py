@@ -33,12 +33,15 @@ class Journal:
         done: where each result's parcel lies in the file, by index: (offset, length).
     """
 
-    def __init__(self, path: str | os.PathLike[str], work: Work) -> None:
+    def __init__(self, path: str | os.PathLike[str], work: Work, total: int | None = None) -> None:
         """Open a journal, or begin one.
+
+        Args:
+            total: the number of the job's inputs, if known.
 
         Raises:
             JournalError: the file is another job's (work function, arguments or modules
-                differ), or no journal, or a job that runs is writing it.
+                differ, or it has more inputs), or no journal, or a job that runs is writing it.
         """
         self.path = Path(path)
         self.done: dict[int, tuple[int, int]] = {}
@@ -48,6 +51,8 @@ class Journal:
         try:
             self.acquire()
             self._read(_fingerprint(work))
+            if total is not None:
+                self.check_total(total)
         except BaseException:
             self.close()
             raise
@@ -108,6 +113,19 @@ class Journal:
                 " with one sequence of inputs; choose another file"
             )
         return True
+
+    def check_total(self, total: int) -> None:
+        """Hear how many inputs there are.
+
+        Raises:
+            JournalError: there is a result of an input beyond them.
+        """
+        last = max(self.done, default=-1)
+        if last >= total:
+            raise JournalError(
+                f"the inputs end before number {last}, whose result is in {self.path}: a journal"
+                " goes with one sequence of inputs; choose another file"
+            )
 
     def results(self) -> Iterator[tuple[int, bytes]]:
         """The results that are there, by index, each read when it is asked for."""
