@@ -315,6 +315,46 @@ def test_in_a_coroutine_it_is_awaited_and_the_loop_goes_on():
     assert items == [(0, "ab")]
 
 
+@pytest.mark.parametrize(
+    "all_of",
+    [
+        lambda jobs: jobs,  # awaitables as they are
+        lambda jobs: map(asyncio.ensure_future, jobs),
+    ],
+)
+def test_jobs_are_awaitables_wherever_that_is_said(all_of):
+    async def main():
+        jobs = [compute.for_([n], "x => x * 2") for n in range(3)]
+        assert await compute.for_([9], "x => x") == [9]
+        return await asyncio.gather(*all_of(jobs))
+
+    assert asyncio.run(main()) == [[0], [2], [4]]
+
+
+def test_exec_is_awaited_in_what_a_coroutine_has_inline():
+    async def main():
+        def jobs():
+            return [compute.for_([n], "x => x") for n in range(2)]
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job.exec()) for job in jobs()]
+        return [
+            [task.result() for task in tasks],
+            await asyncio.gather(*[job.exec() for job in jobs()]),
+            await asyncio.gather(*(job.exec() for job in jobs())),
+            await asyncio.gather(*{n: job.exec() for n, job in enumerate(jobs())}.values()),
+            await asyncio.gather(*map(lambda job: job.exec(), jobs())),  # noqa: C417
+            [await job.exec() for job in jobs()],
+            list(map(_exec, jobs())),  # a function of its own waits
+        ]
+
+    def _exec(job):
+        return job.exec()
+
+    assert asyncio.run(main()) == [[[0], [1]]] * 7
+    assert [compute.for_([n], "x => x").exec() for n in range(2)] == [[0], [1]]
+
+
 def test_inputs_may_come_asynchronously():
     async def inputs():
         for n in range(5):

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any, Final, TypeVar, overload
@@ -30,6 +30,9 @@ from .results import Results
 from .work import make_work, source_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+#: Code with a frame of its own within a function. (What IPython runs as `<cell line: 1>` is none.)
+_INLINE: Final = frozenset({"<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
 
 @dataclass
@@ -180,8 +183,9 @@ class Job:
         """Run the job and return its results, in the order of the inputs.
 
         In a coroutine (also: in a notebook cell that awaits) write ``await job.exec()``; the
-        event loop goes on meanwhile. Elsewhere it blocks. Ctrl-C and `timeout` stop the
-        workers; what came stays in `results`, and :meth:`resume` goes on.
+        event loop goes on meanwhile. Elsewhere it blocks; ``await job`` never does, whoever
+        made the awaitable. Ctrl-C and `timeout` stop the workers; what came stays in `results`,
+        and :meth:`resume` goes on.
 
         Args:
             offer, keystore: accepted as DCP has them, and without a meaning here.
@@ -201,6 +205,11 @@ class Job:
         __tracebackhide__ = True  # in pytest and IPython
         self._start(journal)
         return self._finish(timeout, progress, sys._getframe(1))
+
+    def __await__(self) -> Generator[Any, None, Results]:
+        """Run the job in an event loop, as ``await job.exec()`` does in a coroutine."""
+        self._start(None)
+        return self._exec_async(None, None).__await__()
 
     def resume(self, *, timeout: float | None = None, progress: bool | None = None) -> Any:
         """Go on with a job that was interrupted, or ran out of time; like `exec`."""
@@ -386,8 +395,7 @@ class Job:
         """Run the job to its end; for a coroutine that calls, something to await."""
         __tracebackhide__ = True
         deadline = None if timeout is None else time.monotonic() + timeout
-        asynchronous = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-        if caller.f_code.co_flags & asynchronous and _has_loop():
+        if _is_in_coroutine(caller) and _has_loop():
             return self._exec_async(deadline, progress)
         deque(self._run(deadline, progress), maxlen=0)
         return self._outcome()
@@ -406,6 +414,13 @@ class Job:
 def _left(deadline: float | None) -> float | None:
     """The seconds until a deadline, or as many of them as can be waited for at once."""
     return None if deadline is None else min(max(deadline - time.monotonic(), 0.001), 86_400.0)
+
+
+def _is_in_coroutine(frame: FrameType) -> bool:
+    """Whether a coroutine's own code runs there, perhaps in a comprehension or lambda of it."""
+    while frame.f_code.co_name in _INLINE and frame.f_back is not None:
+        frame = frame.f_back
+    return bool(frame.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
 
 
 def _has_loop() -> bool:
