@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import signal
 import subprocess
@@ -108,6 +109,19 @@ def test_listeners_can_be_decorators_and_be_removed():
     assert len(seen) == 1
     with pytest.raises(ValueError, match="no event 'results'"):
         job.on("results", print)
+    with pytest.raises(TypeError, match="must be a function"):
+        job.on("result", "print")
+
+
+def test_a_listener_that_nobody_would_await_is_refused():
+    async def listen(event): ...
+
+    job = compute.for_([1], "x => x")
+    for one in (listen, functools.partial(listen, 1)):
+        with pytest.raises(TypeError, match=r"plain function.*asyncio\.ensure_future"):
+            job.on("result", one)
+        with pytest.raises(TypeError, match="plain function"):
+            job.on("result")(one)
 
 
 def test_arguments_may_lie_elsewhere():

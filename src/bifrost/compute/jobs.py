@@ -112,6 +112,7 @@ class Job:
 
         Raises:
             ValueError: there is no such event; the error lists those there are.
+            TypeError: it is no function, or an asynchronous one.
         """
         if function is None:
 

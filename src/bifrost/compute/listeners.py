@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -93,6 +94,11 @@ class Listeners:
     def add(self, name: str, function: Callable[..., Any]) -> None:
         if not callable(function):
             raise TypeError(f"a listener must be a function, not {function!r}")
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"a listener is a plain function, and nobody would await {function!r}: start"
+                " what it does with asyncio.ensure_future, or loop over the job with `async for`"
+            )
         self._by_name.setdefault(_checked(name), []).append(function)
 
     def remove(self, name: str, function: Callable[..., Any]) -> None:
