@@ -302,6 +302,13 @@ def test_cancel_before_and_between():
         job.resume()
 
 
+def test_a_job_that_never_ran_is_cancelled_without_what_it_needs():
+    remote = compute.RemoteDataSet("http://127.0.0.1:1/")
+    job = compute.for_([1], "x => x", remote, print).requires("no/where")
+    job.cancel()
+    assert job.status.state == "cancelled"
+
+
 def test_in_a_coroutine_it_is_awaited_and_the_loop_goes_on():
     async def main():
         ticks = 0

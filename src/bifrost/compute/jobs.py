@@ -222,6 +222,7 @@ class Job:
         """End the job, from any thread; who waits for it gets a `JobError`. Results stay."""
         with self._lock:
             if self._driver is None:  # who runs it yet will hear of it
+                self._arguments, self._requires = [], []  # not to be fetched: it never runs
                 self._driver = self._make_driver(None)
             driver = self._driver
             driver.cancel(reason or "job.cancel() was called")
