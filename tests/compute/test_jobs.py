@@ -268,6 +268,11 @@ def test_time_that_is_up_suspends():
         job.resume()
 
 
+def test_time_that_is_up_for_map_which_has_no_job_to_resume():
+    with pytest.raises(RunTimeout, match=r"0 of 1 slices .*a job of compute\.for_ goes on"):
+        compute.map("() => { for (;;); }", [1], timeout=0.2)
+
+
 def test_a_job_runs_once():
     job = compute.for_([1], "x => x")
     job.exec()

@@ -390,7 +390,7 @@ class Job:
             status = self.status
             raise RunTimeout(
                 f"{status.computed} of {status.total} slices were done when the time was up;"
-                " job.resume() goes on"
+                " a job of compute.for_ goes on with job.resume()"
             )
 
     def _finish(self, timeout: float | None, progress: bool | None, caller: FrameType) -> Any:
