@@ -189,6 +189,17 @@ def test_a_traceback_shows_the_work_functions_lines():
     assert f".js:1:{first.index('new') + 1})" in caught.value.errors[0].stack
 
 
+def test_a_name_that_a_work_function_does_not_have_is_explained():
+    with pytest.raises(compute.JobError) as caught:
+        compute.map("x => x * scale", [1])
+    for error in (caught.value.__cause__, caught.value.errors[0]):
+        assert "a sandbox has no `scale`: give it as an argument" in error.__notes__[0]
+    assert "`scale`" in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(compute.JobError) as caught:
+        compute.map("x => { y; let y; }", [1])
+    assert not hasattr(caught.value.__cause__, "__notes__")
+
+
 @pytest.mark.parametrize(
     ("source", "place"),
     [("x => {\n  return x +;\n}", "work.js:2:13"), ("x => { return x +; }", "work.js:1:18")],

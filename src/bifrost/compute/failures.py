@@ -13,6 +13,8 @@ from ..runtime.tracebacks import remember, to_traceback
 _OF_WORKERS: Final = frozenset({"EDIED", "EMEMORY", "ESLICETOOSLOW", "ENOPROGRESS", "EPROTOCOL"})
 #: The work function's file, to itself.
 _FILE: Final = "work.js:"
+#: What V8 says of a name, behind it.
+_UNKNOWN: Final = " is not defined"
 
 
 def error_of(parts: dict[str, Any], job: str, source: str) -> BifrostError:
@@ -37,4 +39,9 @@ def error_of(parts: dict[str, Any], job: str, source: str) -> BifrostError:
     stack = parts.get("stack", "").replace(_FILE, f"{file}:")
     error = JSError(name, message, stack, properties)
     error.__traceback__ = to_traceback(stack)
+    if name == "ReferenceError" and message.endswith(_UNKNOWN):
+        error.add_note(
+            f"nothing around a work function goes with it, and a sandbox has no"
+            f" `{message.removesuffix(_UNKNOWN)}`: give it as an argument"
+        )
     return error
