@@ -12,6 +12,8 @@ import threading
 import traceback
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import psutil
 import pytest
 
@@ -241,6 +243,23 @@ def test_inputs_and_results_that_cannot_cross_are_named():
         compute.map("x => x", [1], print)
     with pytest.raises(ShareError, match=r"inputs\[1\]: ndarray of 1,0.* send it in parts"):
         compute.map("x => x", [1, np.zeros(1 << 30, "u1")])
+
+
+def test_tables_in_values_are_refused_with_what_to_send_instead():
+    frame = pd.DataFrame({"a": [1, 2]})
+    for value, path in [
+        (frame, r"\[0\]"),
+        (frame["a"], r"\[0\]"),
+        (frame.groupby("a"), r"\[0\]"),
+        (pl.from_pandas(frame), r"\[0\]"),
+        ({"a": [frame["a"]]}, r"\[0\]\.a\[0\]"),
+    ]:
+        with pytest.raises(ShareError, match=rf'inputs{path}: .*to_dict\("records"\)'):
+            compute.map("x => x", [value])
+        with pytest.raises(ShareError, match=rf"arguments{path}: .*to_numpy"):
+            compute.map("x => x", [1], value)
+    with pytest.raises(ShareError, match=r"inputs\[0\]\[1\].*to_list"):
+        compute.map("x => x", frame.groupby("a"))
 
 
 def test_inputs_that_raise_end_the_job():

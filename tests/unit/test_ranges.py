@@ -183,6 +183,9 @@ def test_frames_give_rows_or_frames() -> None:
     assert Inputs(frame)[1] == {"a": 2, "b": "y"}
     assert Inputs(frame).length == 3
     assert [list(one["b"]) for one in Chunks(frame, 2)] == [["x", "y"], ["z"]]
+    frame = pandas.DataFrame({1: pandas.array([1, None], dtype="Int64"), "b": ["x", None]})
+    assert list(Inputs(frame))[1]["1"] is Inputs(frame)[1]["1"] is None
+    assert Inputs(frame)[0] == {"1": 1, "b": "x"}
 
 
 @pytest.fixture

@@ -98,21 +98,26 @@ class Chunks(Items):
 
 
 class _Rows(Items):
-    """The rows of a DataFrame as dicts."""
+    """The rows of a DataFrame as dicts; pandas.NA, which is no value, is None, as in Arrow."""
 
     def __init__(self, frame: Any) -> None:
+        from pandas import NA  # it is there: the frame is one of its
+
         self._frame = frame
+        self._missing = NA
 
     def __len__(self) -> int:
         return len(self._frame)
 
     def _item(self, index: int) -> dict[str, Any]:
-        return {str(name): self._frame[name].iloc[index] for name in self._frame.columns}
+        return self._row(self._frame[name].iloc[index] for name in self._frame.columns)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        names = [str(name) for name in self._frame.columns]
-        for row in self._frame.itertuples(index=False, name=None):
-            yield dict(zip(names, row, strict=True))
+        return map(self._row, self._frame.itertuples(index=False, name=None))
+
+    def _row(self, values: Iterable[Any]) -> dict[str, Any]:
+        known = (None if value is self._missing else value for value in values)
+        return dict(zip(map(str, self._frame.columns), known, strict=True))
 
 
 def _as_frame(value: Any) -> Any | None:

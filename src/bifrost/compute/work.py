@@ -16,6 +16,12 @@ from .remote import RemoteDataPattern, RemoteDataSet
 
 _NATIVE = re.compile(r"\{\s*\[native code\]\s*\}\s*$")
 
+_TABLE = re.compile(r"(pandas|polars)\..*(DataFrame|Series|GroupBy|LazyFrame)")
+_OF_TABLES = (
+    'send plain data made from it, such as `frame.to_dict("records")` (of polars: `to_dicts()`),'
+    " `series.to_list()` or `.to_numpy()`"
+)
+
 
 def source_of(work: Any) -> str:
     """The JavaScript of a work function: a text that evaluates to one, or a function of Node's.
@@ -49,7 +55,8 @@ def pack(value: Any, name: str) -> parcels.Parcel:
     try:
         return parcels.pack(value)
     except ShareError as error:
-        raise ShareError(name + error.path[1:], error.kind, error.advice) from None
+        advice = _OF_TABLES if _TABLE.fullmatch(error.kind) else error.advice
+        raise ShareError(name + error.path[1:], error.kind, advice) from None
 
 
 def make_work(
