@@ -64,7 +64,12 @@ def test_the_work_may_be_a_function_of_nodes(leaves_nothing):
             compute.for_([1], node.eval("Math.max"))
 
 
-@pytest.mark.parametrize("work", [len, 5, None, "", "  "])
+def test_the_work_may_end_like_a_statement():
+    assert compute.map("x => x + 1;\n", [1]) == [2]
+    assert compute.map("function f(x) { return x + 1; } ; ", [1]) == [2]
+
+
+@pytest.mark.parametrize("work", [len, 5, None, "", "  ", " ; "])
 def test_what_is_no_work_function_is_refused(work):
     with pytest.raises(TypeError):
         compute.for_([1], work)

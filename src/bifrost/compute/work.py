@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,9 +42,10 @@ def source_of(work: Any) -> str:
             f"a work function is JavaScript: its source as text, such as 'x => x * x', or a"
             f" function of Node's; not {type(work).__name__}"
         )
-    if not work.strip():
+    source = work.rstrip(string.whitespace + ";")  # an expression, also of who wrote a statement
+    if not source.strip():
         raise TypeError("the work function is an empty text")
-    return work
+    return source
 
 
 def pack(value: Any, name: str) -> parcels.Parcel:
