@@ -84,6 +84,15 @@ def test_unknown_rules_and_bad_values_are_named():
         compute.for_([1], "x => x", sandbox="loose")
 
 
+def test_a_policy_is_a_policy():
+    job = compute.for_([1], "x => { throw new Error('no') }", retries=5)
+    with pytest.raises(TypeError, match=r"job\.policy\.replace\(retries=1\)"):
+        job.policy = {"retries": 1}
+    job.policy = job.policy.replace(on_error="collect")
+    assert (job.policy.retries, job.policy.on_error) == (5, "collect")
+    assert isinstance(job.exec()[0], JSError)
+
+
 def test_events_come_in_their_order():
     job = compute.for_(["a", "b"], "x => { console.log(x); work.emit('seen', {x}); return x }")
     job.public.name = "letters"

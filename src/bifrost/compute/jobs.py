@@ -55,7 +55,6 @@ class Job:
     Attributes:
         id: 22 letters and digits.
         public: a name, a description and a link, for people.
-        policy: the job's rules, until it is started.
     """
 
     def __init__(
@@ -78,6 +77,20 @@ class Job:
         self._was_started = False  # by somebody who waits for it
 
     # -- before it starts
+
+    @property
+    def policy(self) -> Policy:
+        """The job's rules; they can be others until it is started."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        if not isinstance(policy, Policy):
+            raise TypeError(
+                f"a policy is a compute.Policy, not {policy!r}: say"
+                " `job.policy = job.policy.replace(retries=1)` or `compute.Policy(retries=1)`"
+            )
+        self._policy = policy
 
     def requires(self, *names: str | Sequence[str]) -> Job:
         """Name the modules that the work function may `require`; may be called repeatedly.
