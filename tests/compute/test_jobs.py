@@ -320,7 +320,7 @@ def test_time_that_is_up_for_map_which_has_no_job_to_resume():
 def test_a_job_runs_once():
     job = compute.for_([1], "x => x")
     job.exec()
-    with pytest.raises(RuntimeError, match="runs once"):
+    with pytest.raises(RuntimeError, match=r"runs once; its results are in job\.results; make"):
         job.exec()
 
 

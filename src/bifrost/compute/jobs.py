@@ -279,9 +279,10 @@ class Job:
         """Make the driver, the first time."""
         with self._lock:
             if self._was_started and not (self._has_more and journal is None):
+                state = self.status.state
+                results = " its results are in job.results;" if state == "complete" else ""
                 raise RuntimeError(
-                    f"the job is {self.status.state}: a job runs once;"
-                    " make another with compute.for_"
+                    f"the job is {state}: a job runs once;{results} make another with compute.for_"
                 )
             if self._driver is None:
                 self._driver = self._make_driver(journal)
