@@ -120,6 +120,33 @@ def test_modules_require_each_other() -> None:
     assert run("(n) => require('outer').twice(n)", "nest/outer") == [2]
 
 
+def test_a_modules_file_is_its_module() -> None:
+    outer = "module.exports = require('./good.js') + require('good.js')"
+    modules.publish("pe", sources={"good.js": "module.exports = 1", "outer.js": outer})
+    assert run("(n) => require('outer.js') + require('pe/good.js')", "pe/good", "pe/outer") == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("lodash", "the job requires pe/outer; name it with job.requires('npm:lodash')"),
+        ("@a/b", "job.requires('npm:@a/b')"),
+        ("npm:lodash/fp", "job.requires('npm:lodash/fp')"),
+        ("mine/net", "job.requires('mine/net')"),
+        ("./good", "job.requires('pe/good')"),
+        ("fs", "cannot find module 'fs': it is of Node.js, and a sandbox has none of that"),
+        ("fs/promises", "it is of Node.js"),
+        ("node:path", "it is of Node.js"),
+    ],
+)
+def test_a_module_that_the_job_does_not_require(name: str, advice: str) -> None:
+    modules.publish("pe", sources={"outer.js": "exports.ask = (name) => require(name)"})
+    with pytest.raises(JobError) as caught:
+        run("(name) => require('outer').ask(name)", "pe/outer", inputs=[name])
+    assert advice in str(caught.value)
+    assert caught.value.code == "ENOMODULE"
+
+
 def test_a_job_whose_module_is_not_there_does_not_start() -> None:
     with pytest.raises((JobError, ModuleError), match="'no/where' is published") as caught:
         run("() => 1", "no/where")

@@ -149,7 +149,7 @@ def test_an_error_tells_where() -> None:
         ("class A {}\n", "EUNCAUGHT", "without 'new'"),
         ("5", "EWORK", "no function"),
         ("function (", "EWORK", ""),
-        ("() => require('lodash')", "ENOMODULE", "job.requires('lodash')"),
+        ("() => require('lodash')", "ENOMODULE", "job.requires('npm:lodash')"),
         ("() => work.reject('bad input', 2)", "EREJECTED", "bad input"),
         ("() => new Promise(() => {})", "ESTALLED", "nothing is left"),
         ("() => import('fs')", "EUNCAUGHT", "require()"),

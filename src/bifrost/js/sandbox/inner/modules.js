@@ -1,11 +1,17 @@
 /** `require` and `module` of work functions: the modules that the job requires, by name. */
 
 import { evaluate } from './evaluate.js';
-import { Error, Map, Object, Reflect, String } from './globals.js';
+import { Error, Map, Object, Reflect, Set, String } from './globals.js';
 
 /** @typedef {{name: string, source: string, module: any}} Known */
 /** By full name, and by each name that is short for one. @type {Map<string, Known>} */
 const known = new Map();
+/** Names of Node.js's modules; what the job requires comes before them. */
+const OF_NODE = new Set(
+  ('assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain events'
+    + ' fs http http2 https inspector module net os path perf_hooks process punycode querystring readline repl stream'
+    + ' string_decoder sys timers tls trace_events tty url util v8 vm wasi worker_threads zlib').split(' '),
+);
 
 /** @param {Array<[string, string]>} modules name and source of each */
 export function provide(modules) {
@@ -18,7 +24,12 @@ export function provide(modules) {
 function shorter(name) {
   const path = name.slice(name.indexOf(':') + 1);
   const last = path.slice(path.lastIndexOf('/') + 1);
-  return [path, last, path.replace(/\.c?js$/, ''), last.replace(/\.c?js$/, '')];
+  return [path, last, bare(path), bare(last)];
+}
+
+/** @param {string} path */
+function bare(path) {
+  return path.replace(/\.c?js$/, '');
 }
 
 /** What `./b` is for `a/c`: `a/b`. @param {string} from @param {string} path */
@@ -35,11 +46,20 @@ function beside(from, path) {
 function find(name, from = '') {
   const text = String(name);
   const isRelative = /^\.\.?\//.test(text);
-  const found = (isRelative && known.get(beside(from, text))) || known.get(text) || known.get(beside('', text));
-  if (found) return found;
+  const full = isRelative ? beside(from, text) : text;
+  for (const path of [full, text, beside('', text)]) {
+    const found = known.get(path) || known.get(bare(path));
+    if (found) return found;
+  }
+  throw Object.assign(new Error(`cannot find module '${text}': ${whyNot(full)}`), { code: 'ENOMODULE' });
+}
+
+/** @param {string} name */
+function whyNot(name) {
+  if (name.startsWith('node:') || OF_NODE.has(name.split('/')[0])) return 'it is of Node.js, and a sandbox has none of that';
   const names = [...new Set([...known.values()].map((one) => one.name))].join(', ') || 'no modules';
-  const error = new Error(`cannot find module '${text}': the job requires ${names}; name it with job.requires('${text}')`);
-  throw Object.assign(error, { code: 'ENOMODULE' });
+  const prefix = /^(npm:|[^@].*\/)/.test(name) ? '' : 'npm:'; // what is published has a package before it
+  return `the job requires ${names}; name it with job.requires('${prefix}${name}')`;
 }
 
 /** @param {string} [from] */
