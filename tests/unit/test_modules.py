@@ -90,6 +90,12 @@ def test_what_cannot_be_published(store: Path, arguments: dict, complaint: str) 
     assert not store.exists()
 
 
+def test_files_that_have_no_names_in_the_package(store: Path) -> None:
+    with pytest.raises(TypeError, match=r"mapping of local file -> file in the package.*good\.js"):
+        modules.publish("pe", None, ["mods/good.js"])  # type: ignore[arg-type]
+    assert not store.exists()
+
+
 def test_an_unknown_module_says_what_is_there() -> None:
     modules.publish("aistensorflow", sources={"tfjs.js": "1"})
     for name, saying in [

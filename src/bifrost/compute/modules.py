@@ -95,6 +95,7 @@ def publish(
     Raises:
         ModuleError: the version does not grow (code ``EVERSION``).
         ValueError: a name that cannot be; no files.
+        TypeError: the files are no mapping.
         OSError: a file cannot be read or written.
 
     Example:
@@ -104,6 +105,11 @@ def publish(
         raise ValueError(f"{name!r} is no name for a package: letters, digits, '.', '_', '-'")
     if version is not None and not _VERSION.fullmatch(version):
         raise ValueError(f"{version!r} is no version: three numbers, such as 1.0.0")
+    if not isinstance(files or {}, Mapping):
+        raise TypeError(
+            f"files is a mapping of local file -> file in the package, such as"
+            f" {{'build/net.js': 'net.js'}}; not {files!r}"
+        )
     contents = _contents(files or {}, sources or {})
     with draft(modules_folder()) as folder:
         for destination, text in contents.items():
