@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -214,6 +215,51 @@ def test_a_name_that_a_work_function_does_not_have_is_explained():
     with pytest.raises(compute.JobError) as caught:
         compute.map("x => { y; let y; }", [1])
     assert not hasattr(caught.value.__cause__, "__notes__")
+
+
+_THROWS = "x => { throw new Error('mine') }"
+_ENDLESS = "x => { for (;;); }"
+
+
+async def _awaited(job):
+    return await job
+
+
+async def _looped(job):
+    return [item async for item in job]
+
+
+def _interrupted(job):
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+    job.exec()
+
+
+@pytest.mark.parametrize(
+    ("fails", "kind"),
+    [
+        (lambda: compute.map(_THROWS, [1]), compute.JobError),
+        (lambda: list(compute.for_([1], _THROWS)), compute.JobError),
+        (lambda: list(compute.do(1, _THROWS).as_completed()), compute.JobError),
+        (lambda: asyncio.run(_awaited(compute.for_([1], _THROWS))), compute.JobError),
+        (lambda: asyncio.run(_looped(compute.for_([1], _THROWS))), compute.JobError),
+        (lambda: compute.for_([1], _ENDLESS).exec(timeout=0.1), RunTimeout),
+        (lambda: _interrupted(compute.for_([1], _ENDLESS)), KeyboardInterrupt),
+        (lambda: compute.do(5, lambda n: n), TypeError),
+        (lambda: compute.for_(5, "x => x"), TypeError),
+        (lambda: compute.for_(5), TypeError),
+        (lambda: compute.map("x => x", [print]), ShareError),
+        (lambda: compute.map("x => x", [1], print), ShareError),
+        (lambda: compute.for_([1], "x => x").on("results", print), ValueError),
+        (lambda: compute.for_([1], "x => x").exec(journal=__file__), compute.JournalError),
+    ],
+)
+def test_a_traceback_shows_the_users_own_lines(fails, kind):
+    with pytest.raises(kind) as caught:
+        fails()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    ours = [frame for frame in frames if "/bifrost/compute/" in frame.f_code.co_filename]
+    assert ours
+    assert [frame for frame in ours if "__tracebackhide__" not in frame.f_locals] == []
 
 
 @pytest.mark.parametrize(

@@ -93,12 +93,14 @@ def for_(*inputs_work_arguments: Any, engine: Any = None, **policy: Any) -> Job:
     Raises:
         TypeError: the inputs are none, or the work function is none, or there is no such rule.
     """
+    __tracebackhide__ = True
     inputs, work, arguments = _parts(inputs_work_arguments)
     return Job(inputs, work, arguments, find(engine), Policy().replace(**policy))
 
 
 def do(count: int, work: Any, *arguments: Any, engine: Any = None, **policy: Any) -> Job:
     """Make a job that calls a function `count` times, with 0, 1, 2, ...; see :func:`for_`."""
+    __tracebackhide__ = True
     return for_(range(count), work, *arguments, engine=engine, **policy)
 
 
@@ -135,6 +137,7 @@ def map(  # noqa: A001
 
 def _parts(given: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
     """Inputs, work and arguments of a call of `for_`, in whichever form."""
+    __tracebackhide__ = True
     numbers = 0
     while numbers < min(3, len(given)) and type(given[numbers]) in (int, float):
         numbers += 1

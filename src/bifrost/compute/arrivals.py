@@ -74,6 +74,7 @@ class Arrivals:
 
     def take(self) -> Iterator[tuple[int, Any]]:
         """Tell the listeners what happened; hand out the results, with their indices."""
+        __tracebackhide__ = True
         for index, parcel in self._kept:
             yield from self._hand_out(index, 0.0, *self._keep(index, parcel))
         while self._told:
@@ -90,11 +91,13 @@ class Arrivals:
 
     def drain(self) -> None:
         """Tell the listeners what happened; there is no loop any more that results could go to."""
+        __tracebackhide__ = True
         deque(self.take(), maxlen=0)
         self._early.clear()
 
     def in_turn(self, items: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """Results in the order of their inputs, as far as they come from `items`."""
+        __tracebackhide__ = True
         yield from self._whose_turn_it_is()
         for index, value in items:
             self._early[index] = value
@@ -130,6 +133,7 @@ class Arrivals:
     def _hand_out(
         self, index: int, seconds: float, value: Any, is_value: bool
     ) -> Iterator[tuple[int, Any]]:
+        __tracebackhide__ = True
         if not is_value:
             self.listeners.call("error", SliceFailure(index, value))
             return
@@ -149,6 +153,7 @@ class Arrivals:
         return value, True
 
     def _tell(self, told: Tell) -> None:
+        __tracebackhide__ = True
         name, details = told.name, told.details
         call, has = self.listeners.call, self.listeners.has
         if name == "status":

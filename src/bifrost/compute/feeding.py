@@ -45,6 +45,7 @@ class Feeder:
             ShareError: an input cannot be sent; the job has been cancelled.
             JournalError: its journal is that of other inputs; likewise.
         """
+        __tracebackhide__ = True
         if self._iterator is None:
             self._iterator = iter(self._inputs)
         driver = self._driver
@@ -76,6 +77,7 @@ class Feeder:
 
     async def feed_async(self) -> None:
         """The same of asynchronous inputs; results can be handed out meanwhile."""
+        __tracebackhide__ = True
         if self._items is None:
             self._items = aiter(self._inputs.source)
         pulled: list[Parcel] = []
@@ -100,6 +102,7 @@ class Feeder:
         self._bring(pulled, exhausted)
 
     def _bring(self, pulled: list[Parcel], exhausted: bool) -> None:
+        __tracebackhide__ = True
         self.count += len(pulled)
         try:
             if exhausted and self._journal is not None:
@@ -110,6 +113,7 @@ class Feeder:
             raise
 
     def _packed(self, value: Any, position: int) -> Parcel:
+        __tracebackhide__ = True
         return pack(value, f"inputs[{self.count + position}]")
 
     def _give_up(self, error: BaseException) -> None:

@@ -29,6 +29,7 @@ class Inputs(Iterable[Any]):
     """
 
     def __init__(self, source: Any, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        __tracebackhide__ = True
         if isinstance(source, (str, bytes, bytearray, memoryview, Mapping)):
             raise TypeError(
                 f"a {type(source).__name__} is one value, and a job needs a set of inputs: "
@@ -81,6 +82,7 @@ class Chunks(Items):
     """
 
     def __init__(self, data: Any, size: int) -> None:
+        __tracebackhide__ = True
         if type(size) is not int or size < 1:
             raise ValueError(f"the size of a chunk is a number of items, 1 or more, not {size!r}")
         frame = _as_frame(data)

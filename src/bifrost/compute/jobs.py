@@ -60,6 +60,7 @@ class Job:
     def __init__(
         self, inputs: Any, work: Any, arguments: Sequence[Any], engine: Engine, policy: Policy
     ) -> None:
+        __tracebackhide__ = True
         self.id: Final = new_id()
         self.public = Public()
         self.policy = policy
@@ -85,6 +86,7 @@ class Job:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
+        __tracebackhide__ = True
         if not isinstance(policy, Policy):
             raise TypeError(
                 f"a policy is a compute.Policy, not {policy!r}: say"
@@ -127,9 +129,11 @@ class Job:
             ValueError: there is no such event; the error lists those there are.
             TypeError: it is no function, or an asynchronous one.
         """
+        __tracebackhide__ = True
         if function is None:
 
             def listen(function: _F) -> _F:
+                __tracebackhide__ = True
                 self._arrivals.listeners.add(event, function)
                 return function
 
@@ -227,6 +231,7 @@ class Job:
 
     def resume(self, *, timeout: float | None = None, progress: bool | None = None) -> Any:
         """Go on with a job that was interrupted, or ran out of time; like `exec`."""
+        __tracebackhide__ = True
         if not self._has_more:
             raise RuntimeError(f"the job is {self.status.state}, not suspended")
         return self._finish(timeout, progress, sys._getframe(1))
@@ -250,18 +255,21 @@ class Job:
         Leaving the loop stops the workers; a new one goes on. Slices that failed are left
         out, and at the end raise `JobError`, as the policy says.
         """
+        __tracebackhide__ = True
         self._start(None)
         yield from self._run(None, progress)
         self._outcome()
 
     def __iter__(self) -> Iterator[Any]:
         """Run the job and hand out the results in the order of the inputs."""
+        __tracebackhide__ = True
         self._start(None)
         yield from self._arrivals.in_turn(self._run(None, False))
         self._outcome()
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, Any]]:
         """Like `as_completed`, in an event loop."""
+        __tracebackhide__ = True
         self._start(None)
         async for item in self._run_async(None, False):
             yield item
@@ -277,6 +285,7 @@ class Job:
 
     def _start(self, journal: str | os.PathLike[str] | None) -> None:
         """Make the driver, the first time."""
+        __tracebackhide__ = True
         with self._lock:
             if self._was_started and not (self._has_more and journal is None):
                 state = self.status.state
@@ -289,6 +298,7 @@ class Job:
             self._was_started = True
 
     def _make_driver(self, journal: str | os.PathLike[str] | None) -> Driver:
+        __tracebackhide__ = True
         work = make_work(
             self.id, self._source, self._arguments, self._requires, asdict(self.public), self.policy
         )
@@ -302,6 +312,7 @@ class Job:
 
     def _run(self, deadline: float | None, progress: bool | None) -> Iterator[tuple[int, Any]]:
         """Run the job in this thread, handing out what comes."""
+        __tracebackhide__ = True
         driver, feeder = self._enter(progress)
         try:
             if driver.state.state in ("new", "suspended"):
@@ -323,6 +334,7 @@ class Job:
         self, deadline: float | None, progress: bool | None
     ) -> AsyncIterator[tuple[int, Any]]:
         """The same in an event loop, which goes on meanwhile."""
+        __tracebackhide__ = True
         driver, feeder = self._enter(progress)
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
@@ -357,6 +369,7 @@ class Job:
 
     def _calmly(self, action: Callable[..., object], *arguments: Any) -> None:
         """Do a step of the driver whole: Ctrl-C is raised behind it, or if it comes twice."""
+        __tracebackhide__ = True
         assert self._driver is not None
 
         def insist() -> None:
@@ -399,6 +412,7 @@ class Job:
             self._thread = None
 
     def _check(self, deadline: float | None) -> None:
+        __tracebackhide__ = True
         assert self._driver is not None
         if deadline is not None and time.monotonic() > deadline and not self._driver.state.is_over:
             status = self.status
@@ -417,6 +431,7 @@ class Job:
         return self._outcome()
 
     async def _exec_async(self, deadline: float | None, progress: bool | None) -> Results:
+        __tracebackhide__ = True
         async for _ in self._run_async(deadline, progress):
             pass
         return self._outcome()

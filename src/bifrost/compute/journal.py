@@ -43,6 +43,7 @@ class Journal:
             JournalError: the file is another job's (work function, arguments or modules
                 differ, or it has more inputs), or no journal, or a job that runs is writing it.
         """
+        __tracebackhide__ = True
         self.path = Path(path)
         self.done: dict[int, tuple[int, int]] = {}
         self._inputs: dict[int, bytes] = {}
@@ -58,6 +59,7 @@ class Journal:
             raise
 
     def _read(self, fingerprint: str) -> None:
+        __tracebackhide__ = True
         file = self._file
         file.seek(0)
         head = file.readline()
@@ -104,6 +106,7 @@ class Journal:
         Raises:
             JournalError: the result at this index is that of another input.
         """
+        __tracebackhide__ = True
         known = self._inputs.get(index)
         if known is None:
             return False
@@ -120,6 +123,7 @@ class Journal:
         Raises:
             JournalError: there is a result of an input beyond them.
         """
+        __tracebackhide__ = True
         last = max(self.done, default=-1)
         if last >= total:
             raise JournalError(
@@ -155,6 +159,7 @@ class Journal:
         Raises:
             JournalError: another job is writing it.
         """
+        __tracebackhide__ = True
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

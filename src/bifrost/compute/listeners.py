@@ -92,6 +92,7 @@ class Listeners:
         self._by_name: dict[str, list[Callable[..., Any]]] = {}
 
     def add(self, name: str, function: Callable[..., Any]) -> None:
+        __tracebackhide__ = True
         if not callable(function):
             raise TypeError(f"a listener must be a function, not {function!r}")
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
@@ -110,11 +111,13 @@ class Listeners:
         return bool(self._by_name.get(name))
 
     def call(self, name: str, *details: Any) -> None:
+        __tracebackhide__ = True
         for function in tuple(self._by_name.get(name, ())):
             function(*details)
 
 
 def _checked(name: str) -> str:
+    __tracebackhide__ = True
     known = name.lower().removesuffix("-result")
     if known not in NAMES:
         raise ValueError(f"a job has no event {name!r}; it has {', '.join(NAMES)}")

@@ -101,6 +101,7 @@ def publish(
     Example:
         >>> publish('shapes', '1.0.0', sources={'circle.js': 'exports.area = (r) => 3.14 * r * r'})
     """
+    __tracebackhide__ = True
     if not _PACKAGE.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a package: letters, digits, '.', '_', '-'")
     if version is not None and not _VERSION.fullmatch(version):
@@ -123,6 +124,7 @@ def _contents(
     files: Mapping[str | os.PathLike[str], str], sources: Mapping[str, str]
 ) -> dict[str, str]:
     """What a package will hold: file -> text."""
+    __tracebackhide__ = True
     contents: dict[str, str] = {}
     given: list[tuple[str, str | Path]] = [(to, Path(local)) for local, to in files.items()]
     for destination, origin in [*given, *sources.items()]:
@@ -147,6 +149,7 @@ def _contents(
 
 def _release(folder: Path, name: str, wanted: str | None) -> Published:
     """Give a draft its place, which makes it visible."""
+    __tracebackhide__ = True
     package = folder.parent / name
     package.mkdir(exist_ok=True)
     while True:
@@ -201,6 +204,7 @@ def resolve(names: Iterable[str], cwd: str | os.PathLike[str] | None = None) -> 
             a module are required (``EVERSION``), or a package of npm cannot run in a sandbox.
         NpmError: npm could not fetch a package.
     """
+    __tracebackhide__ = True
     if isinstance(names, str):
         raise TypeError(f"the names of modules come as a list: [{names!r}]")
     found: dict[str, Module] = {}
@@ -226,6 +230,7 @@ def resolve(names: Iterable[str], cwd: str | os.PathLike[str] | None = None) -> 
 
 
 def _load(name: str, needed_by: str) -> Module:
+    __tracebackhide__ = True
     match = _REQUIRED.fullmatch(name)
     if match is None:
         raise ModuleError(name, f"{name!r} names no module: write 'package/module'{_near(name)}")

@@ -30,6 +30,7 @@ def source_of(work: Any) -> str:
     Raises:
         TypeError: it is neither.
     """
+    __tracebackhide__ = True
     if isinstance(work, JSFunction):
         work = str(work.toString())
         if _NATIVE.search(work):
@@ -54,6 +55,7 @@ def pack(value: Any, name: str) -> parcels.Parcel:
     Raises:
         ShareError: it cannot be sent; the path begins with `name`.
     """
+    __tracebackhide__ = True
     try:
         return parcels.pack(value)
     except ShareError as error:
@@ -79,6 +81,7 @@ def make_work(
         TypeError: one is a RemoteDataPattern.
         ModuleError: a required module is not published, or no such package exists.
     """
+    __tracebackhide__ = True
     found: list[Any] = []
     for one in arguments:
         if isinstance(one, RemoteDataPattern):
