@@ -237,10 +237,12 @@ if __name__ == "__main__":
     with subprocess.Popen(command, env=environment, start_new_session=True) as program:
         until(lambda: any(map(is_busy, sandboxed())))
         os.killpg(program.pid, signal.SIGKILL)  # also those that would clean up
-    assert len(list(tmp_path.glob("bifrost-*"))) == 1
+    assert len(list(tmp_path.glob(".bifrost-lease-*"))) == 1
+    mine = tmp_path / "bifrost-job-1.journal"
+    mine.touch()
     command[-1] = str(tmp_path / "next.py")
     subprocess.run(command, env=environment, check=True)
-    assert not list(tmp_path.glob("bifrost-*"))
+    assert list(tmp_path.glob("*bifrost-*")) == [mine]
 
 
 def _has_worked(process: psutil.Process) -> bool:

@@ -109,7 +109,8 @@ class _Crew:
         _forget(self._work.id)
 
 
-_LEASE: Final = "bifrost-job-"
+#: How the names of leases begin and end: nobody else has such files, so they can be swept up.
+_LEASE: Final = (".bifrost-lease-", ".lock")
 
 
 class _Lease:
@@ -120,11 +121,11 @@ class _Lease:
     """
 
     def __init__(self) -> None:
-        for path in Path(tempfile.gettempdir()).glob(f"{_LEASE}*"):
+        for path in Path(tempfile.gettempdir()).glob("*".join(_LEASE)):
             with contextlib.suppress(OSError):
                 _is_wanted(str(path))  # those of owners that were killed go
         while True:
-            self._fd, self.path = tempfile.mkstemp(prefix=_LEASE)
+            self._fd, self.path = tempfile.mkstemp(_LEASE[1], _LEASE[0])
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             if os.fstat(self._fd).st_nlink:  # nobody took it for one of those
                 break
