@@ -125,6 +125,11 @@ def test_one_value_is_no_set_of_inputs(value: Any) -> None:
         Inputs(value)
 
 
+def test_sentences_have_their_article() -> None:
+    with pytest.raises(TypeError, match=r"^an int is no set of inputs"):
+        Inputs(5)
+
+
 def test_generators_are_pulled_as_needed() -> None:
     pulled = []
 

@@ -32,14 +32,14 @@ class Inputs(Iterable[Any]):
         __tracebackhide__ = True
         if isinstance(source, (str, bytes, bytearray, memoryview, Mapping)):
             raise TypeError(
-                f"a {type(source).__name__} is one value, and a job needs a set of inputs: "
+                f"{_a(source)} is one value, and a job needs a set of inputs: "
                 "give it in a list, or its parts in one"
             )
         frame = _as_frame(source)
         self._source: Any = _Rows(frame) if frame is not None else source
         self._loop = loop
         if not isinstance(self._source, (Iterable, AsyncIterable)) and not _has_items(source):
-            raise TypeError(f"a {type(source).__name__} is no set of inputs: it yields nothing")
+            raise TypeError(f"{_a(source)} is no set of inputs: it yields nothing")
         if getattr(source, "shape", None) == ():
             raise TypeError("an array without axes is one value: give it in a list")
 
@@ -60,7 +60,7 @@ class Inputs(Iterable[Any]):
 
     def __getitem__(self, index: int) -> Any:
         if not self.is_indexable:
-            raise TypeError(f"inputs of a {type(self._source).__name__} come one after the other")
+            raise TypeError(f"inputs of {_a(self._source)} come one after the other")
         return self._source[index]
 
     def __iter__(self) -> Iterator[Any]:
@@ -88,7 +88,7 @@ class Chunks(Items):
         frame = _as_frame(data)
         self._data = data if frame is None else frame.iloc
         if isinstance(data, Mapping) or not (hasattr(data, "__len__") and _has_items(self._data)):
-            raise TypeError(f"a {type(data).__name__} cannot be cut into chunks")
+            raise TypeError(f"{_a(data)} cannot be cut into chunks")
         self._size = size
         self._total = len(data)
 
@@ -126,6 +126,12 @@ def _as_frame(value: Any) -> Any | None:
     """A pandas DataFrame, told without importing pandas; None of anything else."""
     is_one = hasattr(value, "iloc") and hasattr(value, "itertuples")
     return value if is_one else None
+
+
+def _a(value: Any) -> str:
+    """What a value is, for a sentence: `an int`."""
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 
 
 def _has_items(value: Any) -> bool:
