@@ -695,3 +695,14 @@ def test_a_bar_is_shown_where_somebody_looks(capfd):
     assert "workers=" in shown
     compute.map("x => x", range(3))
     assert capfd.readouterr().err == ""
+
+
+def test_a_job_that_javascript_is_shown_does_not_run():
+    job = compute.for_(range(3), "x => x")
+    source = (
+        "const sum = async (j) => { let n = 0; for await (const [, x] of j) n += x; return n }; sum"
+    )
+    with Node() as node:
+        node.eval("(j) => String(j.id)")(job)
+        assert job.status.state == "new"
+        assert node.eval(source)(job).result() == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 import weakref
 from collections import deque
@@ -105,7 +104,7 @@ class Exchange:
         pending, self._pending = self._pending, []
         for ident in pending:
             value, holds = self._lent[ident]
-            if holds == 1 and inspect.isawaitable(value):
+            if holds == 1 and kind_of(value) == "awaitable":
                 self._on_awaitable(ident, value)
 
     def takes_tables(self) -> bool:

@@ -28,12 +28,14 @@ def kind_of(value: Any) -> str:
         return "list"
     if isinstance(value, dict):
         return "dict"
-    if isinstance(value, JSObject) and not isinstance(value, JSPromise):
-        return "function" if callable(value) else "object"  # of another Node
+    if isinstance(value, JSPromise):  # of another Node, as the next
+        return "awaitable"
+    if isinstance(value, JSObject):
+        return "function" if callable(value) else "object"
+    if hasattr(kind, "__aiter__"):
+        return "async iterable"  # also if it can be awaited: nobody has asked for that yet
     if inspect.isawaitable(value):
         return "awaitable"
-    if hasattr(kind, "__aiter__"):
-        return "async iterable"
     if callable(value):
         return "function"
     if hasattr(kind, "__iter__") or (hasattr(kind, "__getitem__") and hasattr(kind, "__len__")):
