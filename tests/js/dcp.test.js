@@ -6,9 +6,12 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import util from 'node:util';
+import vm from 'node:vm';
 import { createClient } from '../../src/bifrost/js/compute/client.js';
+import { Inputs } from '../../src/bifrost/js/compute/inputs.js';
 import { MODULES } from '../../src/bifrost/js/compute/names.js';
 import { NDArray } from '../../src/bifrost/js/protocol/arrays.js';
+import { unpack } from '../../src/bifrost/js/protocol/parcels.js';
 import { Runner } from './runner.js';
 
 const engine = new Runner();
@@ -25,6 +28,11 @@ function record(job, names = ['readystatechange', 'accepted', 'status', 'result'
   const events = [];
   for (const name of names) job.on(name, (event) => events.push([name, event]));
   return events;
+}
+
+/** Wait until something holds. */
+async function until(condition) {
+  for (const end = Date.now() + 20_000; !condition(); await new Promise(setImmediate)) assert.ok(Date.now() < end, 'it did not happen');
 }
 
 test('init in all its forms gives the modules', async () => {
@@ -244,6 +252,85 @@ test('a job ends with the code that runs it, and not after that', async () => {
   assert.equal(engine.stopped.size, 1);
   assert.equal((await rest).length, 10);
   assert.equal(engine.stopped.size, 0);
+});
+
+/** An engine that says what it is told, and does as the test says. */
+function fake() {
+  const one = { fed: [], cancelled: [], atStop: () => () => {} };
+  one.start = (_spec, notify) => {
+    one.notify = (...event) => notify([event]);
+    return {
+      begin: () => one.notify('accepted'),
+      feed: (start, parcels, isLast) => one.fed.push([start, ...parcels.map(unpack), ...(isLast ? ['end'] : [])]),
+      cancel: (reason, code = 'ECANCELLED') => one.notify('cancel', code, reason),
+    };
+  };
+  one.compute = createClient(() => ({ engine: one })).get('dcp-client').initSync().compute;
+  return one;
+}
+
+test('a pull that never comes back loses no input, and gives none twice', async () => {
+  const asked = [];
+  const inputs = { [Symbol.asyncIterator]: () => ({ next: () => new Promise((answer) => asked.push(answer)) }) };
+  const engine = fake();
+  const job = engine.compute.for(inputs, (x) => x);
+  job.exec().catch(() => {});
+  engine.notify('pull', 2);
+  await until(() => asked.length === 1);
+  engine.notify('pull', 2); // the one before waits still
+  asked[0]({ value: 'a' });
+  await until(() => asked.length === 2);
+  engine.notify('pull', 3);
+  await until(() => engine.fed.length === 1);
+  asked[1]({ value: 'b' });
+  engine.notify('pull', 1);
+  await until(() => engine.fed.length === 2);
+  engine.notify('pull', 1);
+  await until(() => asked.length === 3);
+  asked[2]({ done: true });
+  await until(() => engine.fed.length === 3);
+  assert.deepEqual(engine.fed, [[0, 'a'], [1, 'b'], [2, 'end']]);
+  assert.deepEqual(job.results.key(1), 'b');
+});
+
+/** Stops JavaScript as Python does: it just ends. */
+function tear(action) {
+  assert.throws(() => vm.runInNewContext('action()', { action }, { timeout: 20 }), { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' });
+}
+
+test('an input at which a pull is torn comes with the next one', async () => {
+  let isStuck = true;
+  const inputs = new Inputs(new Set(['a', { get b() { while (isStuck); return 1; } }, 'c']));
+  const given = [];
+  const give = (start, parcels, isEnded) => given.push([start, parcels.map(unpack), isEnded]);
+  tear(() => inputs.pull(2, give));
+  isStuck = false;
+  await inputs.pull(1, give);
+  tear(() => inputs.pull(1, (...all) => {
+    give(...all);
+    for (;;);
+  }));
+  await inputs.pull(2, give);
+  await inputs.pull(1, give);
+  const b = { b: 1 };
+  assert.deepEqual(given, [[0, ['a'], false], [1, [b], false], [1, [b, 'c'], false], [3, [], true]]);
+});
+
+test('a generator that was torn ends its job', async () => {
+  const numbers = (function* () {
+    yield 1;
+    for (;;);
+  })();
+  const engine = fake();
+  const job = engine.compute.for(numbers, (x) => x);
+  const events = record(job, ['cancel']);
+  const ended = assert.rejects(job.exec(), /already running/);
+  engine.notify('pull', 1);
+  await until(() => engine.fed.length === 1);
+  tear(() => numbers.next());
+  engine.notify('pull', 1);
+  await ended;
+  assert.deepEqual(events.map(([, { code }]) => code), ['EINPUT']);
 });
 
 test('an error of a work function: event, or print; then the job ends', async (context) => {

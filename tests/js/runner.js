@@ -58,9 +58,9 @@ export class Runner {
         status();
         void run();
       },
-      feed: (parcels, isLast) => {
+      feed: (start, parcels, isLast) => {
         exhausted = isLast;
-        for (const parcel of parcels) {
+        for (const parcel of parcels.slice(distributed - start)) {
           waiting.push([distributed++, parcel]);
           status();
         }

@@ -55,7 +55,8 @@ class Run:
         )
         self._notify = notify
         self._driver = Driver(work, current(), self._tell, spec["total"])
-        self._fed: queue.SimpleQueue[tuple[list[Any], bool]] = queue.SimpleQueue()
+        self._fed: queue.SimpleQueue[tuple[int, list[Any], bool]] = queue.SimpleQueue()
+        self._count = 0  # of inputs that the driver was given
         self._is_fetching = False
         self._thread: threading.Thread | None = None
 
@@ -64,12 +65,13 @@ class Run:
         if self._thread is not None:
             self._thread.join()
             self._driver.advance()  # what came too late is not to end what begins now
+            self._is_fetching = False  # JavaScript that was stopped does not answer
         self._thread = threading.Thread(target=self._run, name="bifrost-job", daemon=True)
         self._thread.start()
 
-    def feed(self, parcels: Sequence[bytes], exhausted: bool) -> None:
-        """Bring inputs, in answer to ``pull``."""
-        self._fed.put(([[parcel] for parcel in parcels], exhausted))
+    def feed(self, start: int, parcels: Sequence[bytes], exhausted: bool) -> None:
+        """Bring inputs from `start` on, in answer to ``pull``; some may have come before."""
+        self._fed.put((start, [[parcel] for parcel in parcels], exhausted))
         self._driver.poke()
 
     def cancel(self, reason: str, code: str = "ECANCELLED") -> None:
@@ -100,9 +102,14 @@ class Run:
             driver.advance(_LOOK)
             while not self._fed.empty():
                 self._is_fetching = False
-                driver.feed(*self._fed.get())
+                self._take(*self._fed.get())
             if self._is_orphan:
                 return
+
+    def _take(self, start: int, parcels: list[Any], exhausted: bool) -> None:
+        fresh = parcels[self._count - start :]
+        self._count += len(fresh)
+        self._driver.feed(fresh, exhausted)
 
     def _tell(self, told: Sequence[Tell]) -> None:
         """Pass on what happened, in one message."""

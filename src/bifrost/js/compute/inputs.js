@@ -18,9 +18,14 @@ export class Inputs {
   #next;
   /** Inputs that were pulled from an iterator, for `key(n)`. @type {any[]} */
   #pulled = [];
-  #count = 0;
-  /** A promise of the next one that was not there in time. @type {any} */
+  /** Parcels that nobody has been given yet. @type {Buffer[]} */
+  #taken = [];
+  /** The index of the first of them. */
+  #start = 0;
+  /** The step that comes next, or a promise of it, from when it was asked for until it was taken. @type {any} */
   #coming;
+  /** Of the pulls, which supersede each other. */
+  #turn = 0;
   #isEnded = false;
   /** Whether to ask for an input is to fetch it. */
   #isRemote = false;
@@ -73,21 +78,37 @@ export class Inputs {
   }
 
   /**
-   * At most so many parcels; fewer if they come slowly, or are the last.
+   * Give at most so many parcels; fewer if they come slowly, or are the last.
+   *
+   * JavaScript that is stopped just ends, here or in what is called, and promises may be forgotten: so
+   * all that was pulled is kept until it was given, and the next pull goes on from there.
    * @param {number} most
+   * @param {(start: number, parcels: Buffer[], isEnded: boolean) => void} give gets the index of the
+   *   first; may get the same parcels again, if it was stopped
    */
-  async pull(most) {
-    /** @type {Buffer[]} */
-    const parcels = [];
+  async pull(most, give) {
+    const turn = ++this.#turn;
     const until = performance.now() + PATIENCE;
-    while (parcels.length < most && !this.#isEnded && performance.now() < until) {
-      const step = this.#coming ?? this.#step();
-      this.#coming = undefined;
-      if (typeof step?.then !== 'function') this.#take(step, parcels);
-      else if (parcels.length === 0 || (await isSettled(step, until))) this.#take(await step, parcels);
-      else this.#coming = step; // what is there may be what it waits for
+    while (this.#taken.length < most && !this.#isEnded && performance.now() < until) {
+      this.#coming ??= this.#step();
+      let step = this.#coming;
+      if (typeof step?.then === 'function') {
+        // What is there may be what it waits for.
+        if (this.#taken.length > 0 && !(await isSettled(step, until))) break;
+        step = await step;
+        if (turn !== this.#turn) return;
+      }
+      this.#take(step);
     }
-    return { parcels, isEnded: this.#isEnded };
+    if (turn !== this.#turn) return;
+    give(this.#start, this.#taken, this.#isEnded);
+    this.#start += this.#taken.length;
+    this.#taken = [];
+  }
+
+  /** How many were taken. */
+  get #count() {
+    return this.#start + this.#taken.length;
   }
 
   /** The next input as an iterator gives it, or a promise of that. @returns {any} */
@@ -102,15 +123,18 @@ export class Inputs {
     return { value, done: false };
   }
 
-  /** @param {{value?: any, done?: boolean}} step @param {Buffer[]} parcels */
-  #take(step, parcels) {
+  /** @param {{value?: any, done?: boolean}} step */
+  #take(step) {
     if (step.done) {
       this.#isEnded = true;
       this.length = this.#count;
       return;
     }
-    if (this.#next && this.keepsKeys) this.#pulled.push(step.value);
-    parcels.push(parcelOf(step.value, `inputs[${this.#count++}]`));
+    const index = this.#count;
+    const parcel = parcelOf(step.value, `inputs[${index}]`);
+    if (this.#next && this.keepsKeys) this.#pulled[index] = step.value;
+    this.#taken[index - this.#start] = parcel;
+    this.#coming = undefined;
   }
 }
 

@@ -21,10 +21,11 @@ const ID_LENGTH = 22;
  */
 
 /**
- * A job that an engine has. `begin` also goes on after `cancel`; `feed` answers `pull`.
+ * A job that an engine has. `begin` also goes on after `cancel`, and then pulls anew what it was not
+ * given; `feed` answers `pull` with inputs from `start` on, and may bring some again.
  * @typedef {object} Running
  * @property {() => void} begin
- * @property {(parcels: Uint8Array[], exhausted: boolean) => void} feed
+ * @property {(start: number, parcels: Uint8Array[], exhausted: boolean) => void} feed
  * @property {(reason: string, code?: string) => void} cancel
  */
 
@@ -275,8 +276,7 @@ export class Job extends EventEmitter {
   /** Gives the engine inputs. @param {number} most */
   async #feed(most) {
     try {
-      const { parcels, isEnded } = await this.#inputs.pull(most);
-      this.#running?.feed(parcels, isEnded);
+      await this.#inputs.pull(most, (...pulled) => this.#running?.feed(...pulled));
     } catch (error) {
       this.#failure ??= /** @type {Error} */ (error);
       this.#running?.cancel(`an input failed: ${String(error)}`, 'EINPUT');
