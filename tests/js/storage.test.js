@@ -9,7 +9,7 @@ import { Runner } from './runner.js';
 
 const { compute } = createClient(() => ({ engine: new Runner(), version: '1.2.3' })).get('dcp-client').initSync();
 
-/** What came, and what is answered: status, type, text. */
+/** What came, and what is answered: status, type, text, further headers. */
 const came = [];
 let answer = () => [200, 'application/json', '{}'];
 const server = http.createServer(async (request, response) => {
@@ -19,8 +19,8 @@ const server = http.createServer(async (request, response) => {
   const form = await new Response(Buffer.concat(chunks), { headers: request.headers }).formData();
   const fields = { ...Object.fromEntries(form), ...(authorization && { authorization }) };
   came.push(fields);
-  const [status, type, text] = await answer(fields);
-  response.writeHead(status, { 'content-type': type }).end(text);
+  const [status, type, text, headers] = await answer(fields);
+  response.writeHead(status, { 'content-type': type, ...headers }).end(text, () => headers && request.destroy());
 });
 await new Promise((done) => server.listen(0, '127.0.0.1', done));
 const url = `http://127.0.0.1:${server.address().port}/store`;
@@ -114,6 +114,26 @@ test('a server that fails is asked again; one that refuses ends the job, and res
   isOpen = true;
   assert.deepEqual(Array.from(await job.resume()), ['1', '2', '3']);
   assert.equal(calls, 3);
+});
+
+test('an answer that cannot be read is final: the result has been stored; an empty one is undefined', async () => {
+  for (const [status, type] of [[200, 'application/json'], [201, 'text/plain'], [200, 'image/png'], [204, 'application/json']]) {
+    answer = () => [status, type, ''];
+    const { job } = make([1], (x) => x);
+    assert.deepEqual(Array.from(await job.exec()), [undefined]);
+    assert.equal(came.length, 1);
+  }
+  const torn = { 'content-length': 9 };
+  for (const [told, error] of [
+    [[200, 'application/json', '{'], /answered what is no JSON: /],
+    [[200, 'text/plain', 'half', torn], /answered what cannot be read: /],
+  ]) {
+    answer = () => told;
+    const { job, events } = make([1], (x) => x);
+    await assert.rejects(job.exec(), { code: 'ESTORAGE' });
+    assert.match(events[0][1].message, error);
+    assert.equal(came.length, 1);
+  }
 });
 
 test('the last result counts as the others do', async () => {

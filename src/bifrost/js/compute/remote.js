@@ -1,6 +1,6 @@
 /** Inputs that lie elsewhere: each is fetched, by this process, when it is needed. */
 
-import { Array, Buffer, Error, Number, Promise, RangeError, String, TypeError, URL } from '../protocol/globals.js';
+import { Array, Buffer, Error, JSON, Number, Promise, RangeError, String, SyntaxError, TypeError, URL } from '../protocol/globals.js';
 
 const SCHEMES = ['http:', 'https:', 'data:'];
 
@@ -61,15 +61,13 @@ export class RemoteDataPattern {
 
 /** What an address has. @param {string} url */
 async function fetched(url) {
-  let response;
   try {
-    response = await request(url);
+    const response = await request(url);
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    return valueOf(await bytesOf(response), response);
   } catch (error) {
-    const { message, cause } = /** @type {any} */ (error);
-    throw new Error(`cannot fetch ${shown(url)}: ${cause?.message ?? message}`, { cause: error });
+    throw new Error(`cannot fetch ${shown(url)}: ${because(error)}`, { cause: error });
   }
-  if (!response.ok) throw new Error(`cannot fetch ${shown(url)}: ${response.status} ${response.statusText}`);
-  return valueOf(response);
 }
 
 /**
@@ -86,12 +84,30 @@ export function request(url, options) {
   return globalThis.fetch(address, { ...options, headers: { authorization: `Basic ${secret}` } });
 }
 
-/** What a server answered: JSON's value, text, or bytes, by its content type. @param {Response} response */
-export async function valueOf(response) {
-  const type = (response.headers.get('content-type') ?? '').split(';')[0].trim();
-  if (type === 'application/json' || type.endsWith('+json')) return response.json();
-  return type.startsWith('text/') ? response.text() : Buffer.from(await response.arrayBuffer());
+/** @param {Response} response */
+export const bytesOf = async (response) => Buffer.from(await response.arrayBuffer());
+
+/**
+ * What a server answered: JSON's value, text, or bytes, by its content type.
+ * @param {Buffer} bytes
+ * @param {Response} response
+ * @throws {SyntaxError} it says that this is JSON
+ */
+export function valueOf(bytes, { headers }) {
+  const type = (headers.get('content-type') ?? '').split(';')[0].trim();
+  const isJson = type === 'application/json' || type.endsWith('+json');
+  if (!isJson && !type.startsWith('text/')) return bytes;
+  const text = new globalThis.TextDecoder().decode(bytes);
+  if (!isJson) return text;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SyntaxError(`no JSON: ${because(error)}`);
+  }
 }
+
+/** Why something failed; `fetch` itself only says that it did. @param {any} error @returns {string} */
+export const because = ({ cause, message }) => cause?.message ?? message;
 
 /** @param {any} url @returns {string} */
 export function checked(url) {

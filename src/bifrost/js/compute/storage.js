@@ -3,10 +3,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { NDArray } from '../protocol/arrays.js';
 import {
-  AbortController, Array, ArrayBuffer, Date, Error, JSON, Number, Object, Promise, String, TypeError,
+  AbortController, Array, ArrayBuffer, Date, Error, JSON, Number, Object, Promise, String, SyntaxError, TypeError,
 } from '../protocol/globals.js';
 import { kindOf } from './inputs.js';
-import { checked, request, shown, valueOf } from './remote.js';
+import { because, bytesOf, checked, request, shown, valueOf } from './remote.js';
 
 /** So many results are on their way at once. */
 const LANES = 8;
@@ -138,16 +138,28 @@ export class ResultStorage {
 
   /** @param {any} body @param {AbortSignal} signal @returns {Promise<{answer?: any, error?: Error, isFinal?: boolean}>} */
   async #attempt(body, signal) {
+    const where = shown(this.#url);
+    let response;
     try {
-      const response = await request(this.#url, { method: 'POST', body, signal });
-      if (response.ok) return { answer: await valueOf(response) };
-      const said = (await response.text()).slice(0, 200);
-      const error = new Error(`${shown(this.#url)} answered ${response.status} ${response.statusText}${said && `: ${said}`}`);
-      return { error, isFinal: response.status < 500 && response.status !== 429 };
+      response = await request(this.#url, { method: 'POST', body, signal });
     } catch (error) {
       if (signal.aborted) throw error;
-      const { message, cause } = /** @type {any} */ (error);
-      return { error: new Error(`cannot reach ${shown(this.#url)}: ${cause?.message ?? message}`, { cause: error }) };
+      return { error: new Error(`cannot reach ${where}: ${because(error)}`, { cause: error }) };
+    }
+    const { ok, status, statusText } = response;
+    if (!ok) {
+      const said = (await response.text().catch(() => '')).slice(0, 200);
+      const error = new Error(`${where} answered ${status} ${statusText}${said && `: ${said}`}`);
+      return { error, isFinal: status < 500 && status !== 429 };
+    }
+    try {
+      const bytes = await bytesOf(response);
+      return { answer: bytes.length > 0 ? valueOf(bytes, response) : undefined };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // It has the result: one more attempt would store that twice.
+      const what = error instanceof SyntaxError ? `what is ${error.message}` : `what cannot be read: ${because(error)}`;
+      return { error: new Error(`${where} answered ${what}`, { cause: error }), isFinal: true };
     }
   }
 }
