@@ -5,6 +5,7 @@ import http from 'node:http';
 import { after, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { createClient } from '../../src/bifrost/js/compute/client.js';
+import { pack } from '../../src/bifrost/js/protocol/parcels.js';
 import { Runner } from './runner.js';
 
 const { compute } = createClient(() => ({ engine: new Runner(), version: '1.2.3' })).get('dcp-client').initSync();
@@ -30,13 +31,22 @@ after(() => {
 });
 
 /** A job that stores its results, and its events in order. */
-function make(inputs, work, params) {
-  const job = compute.for(inputs, work);
+function make(inputs, work, params, client = compute) {
+  const job = client.for(inputs, work);
   job.setResultStorage(url, params);
   came.length = 0;
   const events = [];
   for (const name of ['result', 'error', 'cancel', 'complete']) job.on(name, (event) => events.push([name, event]));
   return { job, events };
+}
+
+/** A client whose engine is done with two slices at once. */
+function quick() {
+  const start = (_spec, notify) => ({
+    begin: () => notify([['accepted'], ['result', 0, 1, pack(1)], ['result', 1, 1, pack(2)], ['complete']]),
+    cancel() {},
+  });
+  return createClient(() => ({ engine: { start, atStop: () => () => {} } })).get('dcp-client').initSync().compute;
 }
 
 test('the answer takes the place of a result, in the order of the slices', async () => {
@@ -156,6 +166,37 @@ test('a server that does not answer holds up no cancel, and loses nothing', asyn
   assert.deepEqual(events.map(([name]) => name), ['cancel']);
   isOpen = true;
   assert.deepEqual(Array.from(await job.resume()), [7, 7]);
+});
+
+test('the first failure is told, not what ends because of it', async () => {
+  let isOpen = false;
+  const never = new Promise(() => {});
+  for (const first of [() => [503, 'text/plain', 'busy'], () => never]) {
+    isOpen = false;
+    answer = ({ element }) => {
+      if (isOpen) return [200, 'application/json', element];
+      return element === '0' ? first() : setTimeout(20, [403, 'text/plain', 'no token']);
+    };
+    const { job, events } = make([1, 2], (x) => x, {}, quick());
+    await assert.rejects(job.exec(), (error) => error.code === 'ESTORAGE' && /^slice 1: .*: no token$/.test(error.reason));
+    assert.deepEqual(events.map(([name, { sliceNumber }]) => [name, sliceNumber]), [['error', 1], ['cancel', undefined]]);
+    isOpen = true;
+    assert.deepEqual(Array.from(await job.resume()), [0, 1]);
+  }
+});
+
+test('a job that is cancelled or closed while its last results are posted is cancelled', async (context) => {
+  const print = context.mock.method(console, 'error', () => {});
+  answer = () => new Promise(() => {});
+  for (const [end, reason] of [[(job) => job.cancel('enough'), 'enough'], [(job) => job.close(), 'the job was closed']]) {
+    const { job, events } = make([1, 2], (x) => x, {}, quick());
+    const ended = job.exec();
+    while (came.length < 2) await setTimeout(5);
+    await end(job);
+    await assert.rejects(ended, (error) => error.code === 'ECANCELLED' && error.reason === reason);
+    assert.deepEqual(events.map(([name, { code }]) => [name, code]), [['cancel', 'ECANCELLED']]);
+  }
+  assert.equal(print.mock.callCount(), 0);
 });
 
 test('a server that is not there is named', async () => {

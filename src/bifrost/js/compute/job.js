@@ -363,7 +363,6 @@ export class Job extends EventEmitter {
 
   /** A result could not be stored. @param {number} index @param {Error} error @param {string} reason */
   #giveUp(index, { name, message, stack }, reason) {
-    if (this.#cancelled !== undefined) return;
     this.#complain({ sliceNumber: index, name, message, stack, code: 'ESTORAGE' });
     this.#running?.cancel(reason, 'ESTORAGE');
   }

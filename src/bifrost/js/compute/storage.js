@@ -17,8 +17,8 @@ const PAUSES = [200, 1000, 3000];
  * Stands between an engine and its job: results pass when they are stored, all else in its order.
  *
  * The job hears `stored` (index, time, answer) instead of `result`, and `unstored` (index, error,
- * reason) of the first that failed: it is kept, like all that come then, and the job is not complete
- * without it.
+ * reason) of the first that failed: it is kept, like all that come then and those that are on their
+ * way, and the job is not complete without them.
  */
 export class ResultStorage {
   #url;
@@ -30,10 +30,12 @@ export class ResultStorage {
   #controller = new AbortController();
   /** What came last is heard after all before it. */
   #turn = Promise.resolve();
-  /** Results that could not be stored, as they came. @type {any[][]} */
+  /** Results that have not been stored, as they came. @type {any[][]} */
   #kept = [];
-  /** Why the first of them could not. */
-  #reason = '';
+  /** The first that could not be, and why. @type {[number, any] | undefined} */
+  #failure;
+  /** What ended this first: that, or `stop`. A code and a reason. @type {[string, string] | undefined} */
+  #end;
   #isComputed = false;
 
   /**
@@ -63,17 +65,19 @@ export class ResultStorage {
     this.#turn = this.#turn.then(() => (stored ? this.#settle(parts, stored) : this.#tell(kind, parts)));
   }
 
-  /** Send nothing more, and wait for nothing; until `again`. @param {any} reason */
+  /** Send nothing more, and wait for nothing; until `again`. @param {string} reason */
   stop(reason) {
-    this.#controller.abort(reason);
+    this.#end ??= ['ECANCELLED', reason];
+    this.#controller.abort();
   }
 
   /**
-   * Try again what could not be stored.
+   * Try again what has not been stored.
    * @returns {boolean} whether that is all there is to do
    */
   again() {
     this.#controller = new AbortController();
+    this.#failure = this.#end = undefined;
     for (const parts of this.#kept.splice(0)) this.pass('result', parts);
     if (this.#isComputed) this.pass('complete', []);
     return this.#isComputed;
@@ -83,7 +87,7 @@ export class ResultStorage {
   #tell(kind, parts) {
     if (kind === 'complete' && this.#kept.length > 0) {
       this.#isComputed = true;
-      this.#hear('cancel', ['ESTORAGE', this.#reason]);
+      this.#hear('cancel', /** @type {any[]} */ (this.#end));
     } else this.#hear(kind, parts);
   }
 
@@ -93,9 +97,8 @@ export class ResultStorage {
     const [answer, error] = await stored.then((value) => [value], (reason) => [undefined, reason]);
     if (answer) this.#hear('stored', [index, time, answer[0]]);
     if (error === undefined) return;
-    if (this.#kept.push(parts) > 1) return;
-    this.#reason = `slice ${index}: its result cannot be stored: ${error?.message ?? error}`;
-    this.#hear('unstored', [index, error, this.#reason]);
+    if (this.#kept.push(parts) > 1 || !this.#failure) return;
+    this.#hear('unstored', [...this.#failure, this.#end?.[1]]);
   }
 
   /**
@@ -111,8 +114,12 @@ export class ResultStorage {
       if (!value) return undefined;
       return /** @type {[any]} */ ([await this.#post(this.#form(index, value[0]), signal)]);
     });
-    // One that failed is enough to know.
-    this.#lanes[lane] = stored.catch((error) => signal === this.#controller.signal && this.stop(error));
+    this.#lanes[lane] = stored.catch((error) => {
+      if (signal.aborted) return; // that may be all that is wrong with it
+      this.#failure = [index, error];
+      this.#end = ['ESTORAGE', `slice ${index}: its result cannot be stored: ${error?.message ?? error}`];
+      this.#controller.abort(); // one that failed is enough to know
+    });
     return stored;
   }
 
