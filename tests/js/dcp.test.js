@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
@@ -187,7 +188,56 @@ test('an input that fails, or cannot cross, ends the job with that very error', 
   await assert.rejects(job.exec(), (error) => error instanceof RangeError && error.message === 'no more');
   await assert.rejects(job.resume(), { message: 'no more' });
   await assert.rejects(compute.for([1, { f() {} }], (x) => x).exec(), /inputs\[1\]\.f: a function/);
-  await assert.rejects(compute.for([1], (x) => x, [Symbol('s')]).exec(), /arguments\[0\]: a symbol/);
+});
+
+test('an argument that cannot be sent, or fetched, ends the job with its address', async () => {
+  const nowhere = new compute.RemoteDataSet('http://127.0.0.1:1/a.json');
+  const broken = new compute.RemoteDataSet('data:application/json,{');
+  for (const [given, message, cause] of [
+    [[Symbol('s')], /^arguments\[0\]: a symbol/, 'ShareError'],
+    [[new compute.RemoteDataSet('data:text/plain,x'), Promise.resolve(1)], /^arguments\[1\]: a Promise/, 'ShareError'],
+    [[nowhere], /^cannot fetch http:\/\/127\.0\.0\.1:1\/a\.json: /, 'Error'],
+    [[broken], /^cannot fetch data:application\/json,\{: no JSON: /, 'Error'],
+  ]) {
+    const job = compute.for([1], (x) => x, given);
+    const events = record(job, ['error', 'cancel', 'EARGUMENT']);
+    await assert.rejects(job.exec(), (error) => error.code === 'EARGUMENT' && message.test(error.message) && error.cause.name === cause);
+    assert.deepEqual(events.map(([name, { code }]) => [name, code]), [['cancel', 'EARGUMENT'], ['EARGUMENT', 'EARGUMENT']]);
+    assert.equal(engine.stopped.size, 0);
+  }
+});
+
+test('a job that ends while its arguments are fetched does not start, and waits for nothing', async (context) => {
+  let isOpen = false;
+  let asked = 0;
+  const server = http.createServer((_request, response) => {
+    asked++;
+    if (isOpen) response.writeHead(200, { 'content-type': 'application/json' }).end('7');
+  });
+  context.after(() => server.close() && server.closeAllConnections());
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const remote = new compute.RemoteDataSet(`http://127.0.0.1:${server.address().port}/`);
+  const before = engine.specs.length;
+  let job;
+  for (const [end, reason] of [
+    [() => job.close(), /was closed/],
+    [() => job.cancel('enough'), /enough/],
+    [() => engine.stopped.forEach((stop) => stop()), /was stopped/],
+  ]) {
+    asked = 0;
+    job = compute.for([1], (x, y) => x + y, [remote]);
+    const ended = job.exec();
+    await until(() => asked === 1);
+    end();
+    await assert.rejects(ended, { code: 'ECANCELLED', reason });
+  }
+  assert.equal(engine.stopped.size, 0);
+  const early = compute.for([1], (x, y) => x + y, [remote]);
+  early.cancel();
+  await assert.rejects(early.exec(), { code: 'ECANCELLED' });
+  assert.deepEqual([asked, engine.specs.length], [1, before]);
+  isOpen = true;
+  assert.deepEqual([...(await job.resume()), ...(await early.resume())], [8, 8]);
 });
 
 test('a job that cannot start says so, whoever catches it', async (context) => {
@@ -196,6 +246,7 @@ test('a job that cannot start says so, whoever catches it', async (context) => {
       start() {
         throw Object.assign(new Error('no module a/b'), { code: 'ENOMODULE' });
       },
+      atStop: () => () => {},
     },
   }));
   const job = refusing.get('dcp-client').initSync().compute.for([1], (x) => x);
@@ -241,6 +292,29 @@ test('cancel rejects and leaves what came; resume goes on', async () => {
   const closed = compute.for([1], (x) => x);
   await closed.close();
   await assert.rejects(closed.exec(), /was closed/);
+});
+
+test('resume waits for a cancel that is on its way, and not past another one', async () => {
+  const job = compute.for(0, 9, (x) => x);
+  let resumed;
+  job.on('result', ({ sliceNumber }) => {
+    if (sliceNumber !== 3) return;
+    job.cancel('enough');
+    resumed = job.resume();
+  });
+  await assert.rejects(job.exec(), { reason: 'enough' });
+  assert.equal((await resumed).length, 10);
+  const again = compute.for(0, 9, (x) => x);
+  again.on('result', ({ sliceNumber }) => {
+    if (sliceNumber !== 3) return;
+    again.cancel('first');
+    resumed = again.resume();
+    engine.stopped.forEach((stop) => stop());
+  });
+  await assert.rejects(again.exec(), { reason: 'first' });
+  await assert.rejects(resumed, { code: 'ECANCELLED' });
+  assert.deepEqual([again.status.runStatus, engine.stopped.size], ['cancelled', 0]);
+  assert.equal((await again.resume()).length, 10);
 });
 
 test('a job ends with the code that runs it, and not after that', async () => {

@@ -1,7 +1,7 @@
 /** A job: what the user sets and listens to; the work itself is done by Python's engines. */
 
 import { randomInt } from 'node:crypto';
-import { Array, Error, Map, Number, Object, Promise, String, TypeError, console, setImmediate } from '../protocol/globals.js';
+import { AbortController, Array, Error, Map, Number, Object, Promise, String, TypeError, console, setImmediate } from '../protocol/globals.js';
 import { unpack } from '../protocol/parcels.js';
 import { EventEmitter } from './emitter.js';
 import { kindOf, parcelOf } from './inputs.js';
@@ -33,9 +33,9 @@ const ID_LENGTH = 22;
 export class JobError extends Error {
   name = 'JobError';
 
-  /** @param {string} message @param {string} code such as ETOOMANYERRORS @param {string} reason */
-  constructor(message, code, reason) {
-    super(message);
+  /** @param {string} message @param {string} code such as ETOOMANYERRORS @param {string} reason @param {ErrorOptions} [options] */
+  constructor(message, code, reason, options) {
+    super(message, options);
     this.code = code;
     this.reason = reason;
   }
@@ -53,8 +53,10 @@ export class Job extends EventEmitter {
   #isOver = false;
   /** What ended the job that only we know: an input that failed, or a result that cannot be read. @type {Error | undefined} */
   #failure;
-  /** @type {string | undefined} */
+  /** What the user, or the end of a cell, did to it last. @type {{reason: string} | undefined} */
   #cancelled;
+  /** Ends what goes on before the engine has the job. */
+  #starting = new AbortController();
   /** How `exec`, or the newest `resume`, is to end. @type {{promise: Promise<any>, resolve: (value: any) => void, reject: (reason: any) => void}} */
   #ending = withResolvers();
   #status = {
@@ -179,41 +181,52 @@ export class Job extends EventEmitter {
     this.#setReadyState('exec');
     this.id = Array.from({ length: ID_LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('');
     for (const state of ['init', 'preauth', 'deploying']) this.#setReadyState(state);
-    void this.#start(this.id);
+    this.#stayed = this.#stay();
+    void this.#start();
     return this.#ending.promise;
   }
 
-  /** @param {string} id */
-  async #start(id) {
+  /** Have the job run for as long as the cell does that waits for it. @returns {() => void} takes that back */
+  #stay() {
+    return this.#engine.atStop(() => void this.cancel('the code that ran the job was stopped'));
+  }
+
+  /** Run, or go on. */
+  async #start() {
+    const { signal } = this.#starting;
     this.#inputs.keepsKeys = this.collateResults;
     try {
-      const found = argumentsOf(this.#arguments);
-      const args = Array.isArray(found) ? found : await found;
-      if (this.#cancelled !== undefined) {
-        this.#cancelWith('ECANCELLED', this.#cancelled);
+      signal.throwIfAborted();
+      if (!this.#running) {
+        let args;
+        try {
+          const found = argumentsOf(this.#arguments, signal);
+          args = parcelOf(Array.isArray(found) ? found : await found, 'arguments');
+        } catch (error) {
+          const { message } = /** @type {Error} */ (error);
+          throw new JobError(message, 'EARGUMENT', message, { cause: error });
+        }
+        signal.throwIfAborted();
+        this.#running = this.#engine.start(this.#describe(args), this.#notify);
+      }
+      if (!this.#storage?.again()) this.#running.begin();
+    } catch (error) {
+      if (signal.aborted) {
+        this.#cancelWith('ECANCELLED', signal.reason);
         return;
       }
-      this.#running = this.#engine.start(this.#describe(id, args), this.#notify);
-      this.#begin(this.#running);
-    } catch (error) {
       const { code, name, message } = /** @type {any} */ (error);
       this.#failure = /** @type {Error} */ (error);
       this.#cancelWith(String(code ?? name), message);
     }
   }
 
-  /** Run, or go on, for as long as the cell does that waits for it. @param {Running} running */
-  #begin(running) {
-    this.#stayed = this.#engine.atStop(() => void this.cancel('the code that ran the job was stopped'));
-    if (!this.#storage?.again()) running.begin();
-  }
-
-  /** @param {string} id @param {any[]} args */
-  #describe(id, args) {
+  /** @param {Uint8Array} args */
+  #describe(args) {
     return {
-      id,
+      id: this.id,
       source: this.#source,
-      arguments: parcelOf(args, 'arguments'),
+      arguments: args,
       requires: this.requireModules,
       public: parcelOf({ ...this.public }, 'job.public'),
       total: this.#inputs.length,
@@ -231,9 +244,15 @@ export class Job extends EventEmitter {
   /** Stop the job. What came stays. @param {any} [reason] */
   async cancel(reason = 'cancelled by the client') {
     if (this.#isOver) return;
-    this.#cancelled = String(reason);
-    this.#storage?.stop(this.#cancelled);
-    this.#running?.cancel(this.#cancelled);
+    this.#cancelled = { reason: String(reason) };
+    this.#stop(this.#cancelled);
+  }
+
+  /** @param {{reason: string}} cancelled */
+  #stop({ reason }) {
+    this.#starting.abort(reason);
+    this.#storage?.stop(reason);
+    this.#running?.cancel(reason);
   }
 
   /**
@@ -242,11 +261,21 @@ export class Job extends EventEmitter {
    */
   async resume() {
     if (!this.#hasStarted) throw new Error('job.resume() goes on with a job that was executed');
-    if (this.#status.runStatus !== 'cancelled' || !this.#running || this.#failure) return this.#ending.promise;
+    const stayed = this.#stay();
+    const cancelled = this.#cancelled;
+    // The end that was asked for comes first; and if it is asked for again meanwhile, that is that.
+    if (cancelled && this.#status.runStatus !== 'cancelled') await this.#ending.promise.catch(() => {});
+    const isOff = this.#status.runStatus !== 'cancelled' || this.#cancelled !== cancelled || this.#isOver || this.#failure;
+    if (isOff) {
+      stayed();
+      return this.#ending.promise;
+    }
+    this.#stayed = stayed;
     this.#cancelled = undefined;
+    this.#starting = new AbortController();
     this.#ending = withResolvers();
     this.#status.runStatus = 'running';
-    this.#begin(this.#running);
+    void this.#start();
     return this.#ending.promise;
   }
 
@@ -254,9 +283,8 @@ export class Job extends EventEmitter {
   async close() {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#cancelled ??= 'the job was closed';
-    this.#storage?.stop(this.#cancelled);
-    this.#running?.cancel(this.#cancelled);
+    this.#cancelled ??= { reason: 'the job was closed' };
+    this.#stop(this.#cancelled);
     this.#letGo();
   }
 

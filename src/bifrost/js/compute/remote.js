@@ -7,13 +7,15 @@ const SCHEMES = ['http:', 'https:', 'data:'];
 /**
  * The arguments of a work function, with what lies elsewhere fetched: each address of a set is one.
  * @param {any} args
+ * @param {AbortSignal} signal ends that
  * @returns {any[] | Promise<any[]>} a promise only if there is something to fetch
  */
-export function argumentsOf(args) {
+export function argumentsOf(args, signal) {
   const list = args instanceof RemoteDataSet ? [args] : Array.from(args);
   if (!list.some((one) => one instanceof RemoteDataSet)) return list;
-  const found = list.map((one) => (one instanceof RemoteDataSet ? one.urls.map(fetched) : [one]));
-  return Promise.all(found.flat());
+  const contents = (/** @type {RemoteDataSet} */ { urls }) => Promise.all(urls.map((url) => fetched(url, signal)));
+  const found = Promise.all(list.map((one) => (one instanceof RemoteDataSet ? contents(one) : [one])));
+  return found.then((all) => all.flat());
 }
 
 /** The contents of several addresses. */
@@ -59,10 +61,10 @@ export class RemoteDataPattern {
   }
 }
 
-/** What an address has. @param {string} url */
-async function fetched(url) {
+/** What an address has. @param {string} url @param {AbortSignal} [signal] */
+async function fetched(url, signal) {
   try {
-    const response = await request(url);
+    const response = await request(url, { signal });
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
     return valueOf(await bytesOf(response), response);
   } catch (error) {
