@@ -54,6 +54,7 @@ test('a job: the order of its events, and its results', async () => {
   job.requires(['a/b', 'c/d']);
   assert.equal(job.id, null);
   const events = record(job);
+  job.on('complete', () => events.push(['then', job.status.runStatus]));
   const results = await job.exec(compute.marketValue);
   assert.match(job.id, /^[A-Za-z0-9]{22}$/);
   assert.deepEqual(job.requireModules, ['a/b', 'c/d']);
@@ -65,11 +66,11 @@ test('a job: the order of its events, and its results', async () => {
   assert.equal(others[0][0], 'accepted');
   assert.equal(others[0][1].job, job);
   assert.deepEqual(others[1], ['status', { runStatus: 'running', total: 3, distributed: 0, computed: 0 }]);
-  assert.equal(others.at(-1)[0], 'complete');
+  assert.deepEqual(others.splice(-2), [['complete', results], ['then', 'finished']]);
   const first = others.findIndex(([name]) => name === 'result');
   assert.deepEqual(others[first][1], { job: job.id, sliceNumber: 0, taskId: job.id, result: 11, time: 1.5 });
   assert.deepEqual([others[first + 1][0], others[first + 2][0]], ['resultsUpdated', 'status']);
-  assert.deepEqual(job.status, { runStatus: 'running', total: 3, distributed: 3, computed: 3 });
+  assert.deepEqual(job.status, { runStatus: 'finished', total: 3, distributed: 3, computed: 3 });
   assert.deepEqual(Array.from(results), [11, 21, 31]);
   assert.equal(results, job.results);
   await assert.rejects(job.exec(), /called before/);

@@ -372,6 +372,7 @@ export class Job extends EventEmitter {
         this.#cancelWith(String(index), String(parts[1]));
         break;
       case 'complete':
+        this.#status.runStatus = 'finished';
         this.emit('complete', this.results);
         this.#isOver = true;
         this.#letGo();
