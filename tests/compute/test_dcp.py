@@ -514,6 +514,43 @@ def test_a_job_stops_with_the_code_that_runs_it(node: Node, wait: str) -> None:
     node.run("await other.cancel()")
 
 
+AWAITING = "async function* () { for (let n = 0; n < 12; n++) { await sleep(150); yield n; } }"
+BUSY = """function* () {
+  for (let n = 0; n < 12; n++) {
+    for (const end = Date.now() + 150; Date.now() < end;);
+    yield n;
+  }
+}"""
+
+
+@pytest.mark.parametrize("inputs", [AWAITING, BUSY])
+def test_a_job_that_is_stopped_again_and_again_loses_no_input(node: Node, inputs: str) -> None:
+    node.run(
+        f"""
+        {INIT}
+        const sleep = require('node:timers/promises').setTimeout;
+        job = compute.for(({inputs})(), (x) => x);
+        codes = [];
+        job.on('cancel', ({{ code }}) => codes.push(code));
+        """
+    )
+    step = "await job.exec()"
+    for _ in range(40):
+        try:
+            node.run(step, timeout=0.4)
+            break
+        except RunTimeout:
+            step = "await job.resume()"
+        except JSError:
+            break
+    until(lambda: node.eval("job.status.runStatus") != "running")
+    if inputs is AWAITING or "EINPUT" not in node.eval("codes"):
+        assert node.eval("Array.from(job.results)") == list(range(12))
+    else:
+        with pytest.raises(JSError.TypeError, match="already running"):
+            node.run("await job.resume()")
+
+
 SCRIPT = """
 import signal
 from bifrost import node

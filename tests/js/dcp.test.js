@@ -310,7 +310,7 @@ test('resume waits for a cancel that is on its way, and not past another one', a
     if (sliceNumber !== 3) return;
     again.cancel('first');
     resumed = again.resume();
-    engine.stopped.forEach((stop) => stop());
+    setImmediate(() => engine.stopped.forEach((stop) => stop()));
   });
   await assert.rejects(again.exec(), { reason: 'first' });
   await assert.rejects(resumed, { code: 'ECANCELLED' });

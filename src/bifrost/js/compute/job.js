@@ -262,6 +262,7 @@ export class Job extends EventEmitter {
   async resume() {
     if (!this.#hasStarted) throw new Error('job.resume() goes on with a job that was executed');
     const stayed = this.#stay();
+    if (this.#status.runStatus !== 'cancelled') await new Promise(setImmediate); // its cell may have been stopped just now
     const cancelled = this.#cancelled;
     // The end that was asked for comes first; and if it is asked for again meanwhile, that is that.
     if (cancelled && this.#status.runStatus !== 'cancelled') await this.#ending.promise.catch(() => {});
