@@ -551,6 +551,26 @@ def test_a_job_that_is_stopped_again_and_again_loses_no_input(node: Node, inputs
             node.run("await job.resume()")
 
 
+@pytest.mark.parametrize("event", ["result", "cancel", "complete"])
+def test_a_listener_that_is_stopped_takes_nothing_with_it(node: Node, event: str) -> None:
+    node.run(
+        f"""
+        {INIT}
+        job = compute.for(0, 199, (x) => x);
+        isStuck = true;
+        const stick = () => {{ while (isStuck); }};
+        job.on('result', ({{ sliceNumber }}) => {{
+          if (sliceNumber === 100 && isStuck) ({{ result: stick, cancel: () => job.cancel() }}).{event}?.();
+        }});
+        if ('{event}' !== 'result') job.on('{event}', stick);
+        """
+    )
+    with pytest.raises(RunTimeout):
+        node.run("await job.exec()", timeout=2)
+    node.run("isStuck = false; results = Array.from(await job.resume());", timeout=20)
+    assert node.eval("results") == list(range(200))
+
+
 SCRIPT = """
 import signal
 from bifrost import node

@@ -24,7 +24,7 @@ export class Runner {
     const waiting = [];
     let [distributed, computed, total, cancelled, exhausted] = [0, 0, spec.total, null, false];
     let fed = () => {};
-    const status = () => notify([['status', total, distributed, computed, 'running']]);
+    const status = () => notify([['status', total, distributed, computed, cancelled ? 'cancelled' : 'running']]);
     const pull = async () => {
       if (waiting.length >= this.window || exhausted) return;
       await new Promise((done) => {

@@ -314,16 +314,13 @@ export class Job extends EventEmitter {
 
   /**
    * Takes what the engine has to tell, in order; not within the call that tells it, which may come
-   * while JavaScript waits for Python.
+   * while JavaScript waits for Python. Each by itself: a listener that is stopped takes no other with it.
    * @type {(events: any[][]) => void}
    */
   #notify = (events) => {
-    setImmediate(() => {
-      for (const [kind, ...parts] of events) {
-        if (this.#storage) this.#storage.pass(kind, parts);
-        else this.#hear(kind, parts);
-      }
-    });
+    for (const [kind, ...parts] of events) {
+      setImmediate(() => (this.#storage ? this.#storage.pass(kind, parts) : this.#hear(kind, parts)));
+    }
   };
 
   /** @param {string} kind @param {any[]} parts */
@@ -374,10 +371,10 @@ export class Job extends EventEmitter {
         break;
       case 'complete':
         this.#status.runStatus = 'finished';
+        this.#settle('resolve', this.results);
         this.emit('complete', this.results);
         this.#isOver = true;
         this.#letGo();
-        this.#ending.resolve(this.results);
         break;
       default:
         throw new Error(`no event ${kind} of a job`);
@@ -430,6 +427,7 @@ export class Job extends EventEmitter {
   #cancelWith(code, reason) {
     this.#stayed();
     this.#status.runStatus = 'cancelled';
+    this.#settle('reject', this.#failure ?? new JobError(`job ${this.id} was cancelled: ${reason}`, code, reason));
     const event = { job: this.id, runStatus: 'cancelled', reason, code };
     const isHeard = this.emit('cancel', event);
     if (code !== 'ECANCELLED') {
@@ -437,7 +435,12 @@ export class Job extends EventEmitter {
       // The promise is often let go: nothing else would tell why there are no results.
       if (!isHeard) console.error(`Job ${this.id} was cancelled: ${reason}`);
     }
-    this.#ending.reject(this.#failure ?? new JobError(`job ${this.id} was cancelled: ${reason}`, code, reason));
+  }
+
+  /** End `exec` after the event that tells why, whatever its listeners come to. @param {'resolve' | 'reject'} how @param {any} outcome */
+  #settle(how, outcome) {
+    const ending = this.#ending;
+    setImmediate(() => ending[how](outcome));
   }
 }
 
