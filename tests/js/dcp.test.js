@@ -492,6 +492,14 @@ test('compute groups list jobs', async () => {
   await groups.deleteGroup({ joinKey: 'mine' });
   await assert.rejects(groups.listJobs({ id }), /there is no compute group/);
   await assert.rejects(groups.createGroup({ id: 'other' }), /there is a compute group other/);
+  await assert.rejects(groups.createGroup({ joinKey: 'k', id: 'other' }), /there is a compute group other/);
+  for (const given of [null, undefined, { id: 'other' }]) {
+    job.computeGroups = given;
+    assert.deepEqual((await groups.listJobs({ id: 'other' })).payload, given ? [job.id] : []);
+    await groups.removeAllJobs({ id: 'other' });
+    await groups.addJobToGroups(job, [{ id: 'other' }]);
+    assert.deepEqual(job.computeGroups, [{ id: 'other' }]);
+  }
   await assert.rejects(groups.createGroup({ joinKey: 'x' }, 'X', 'x', { maxConcurrentJobs: 3 }), /maxConcurrentJobs .* is not kept here/);
   await assert.rejects(groups.addJobToGroups('nothing', [{ id: 'other' }]), /no job nothing/);
   await assert.rejects(groups.listJobs('text'), /named by \{joinKey\} or \{id\}, not by a string/);

@@ -36,10 +36,10 @@ export function createGroups(jobs) {
   }
 
   /** @param {Group} group */
-  const jobsOf = (group) => jobs.executed.filter((job) => job.computeGroups.some((one) => find(one) === group));
+  const jobsOf = (group) => jobs.executed.filter((job) => groupsOf(job).some((one) => find(one) === group));
 
   /** @param {import('./job.js').Job} job @param {Group} group */
-  const remove = (job, group) => void (job.computeGroups = job.computeGroups.filter((one) => find(one) !== group));
+  const remove = (job, group) => void (job.computeGroups = groupsOf(job).filter((one) => find(one) !== group));
 
   return {
     /**
@@ -50,9 +50,9 @@ export function createGroups(jobs) {
      */
     async createGroup(descriptor, name, description, properties = {}) {
       const key = keyOf(descriptor);
-      if (find(descriptor)) throw new Error(`there is a compute group ${key}`);
-      checkProperties(properties);
       const { id = randomUUID(), joinKey } = descriptor;
+      if (find(descriptor) || groups.has(id)) throw new Error(`there is a compute group ${groups.has(id) ? id : key}`);
+      checkProperties(properties);
       groups.set(id, { id, joinKey, name, description });
       return done(id);
     },
@@ -76,8 +76,8 @@ export function createGroups(jobs) {
     /** @param {any} job or its id @param {Descriptor[]} descriptors */
     async addJobToGroups(job, descriptors) {
       const found = Array.from(descriptors, get);
-      const { computeGroups } = jobs.find(job);
-      computeGroups.push(...descriptors);
+      const one = jobs.find(job);
+      one.computeGroups = [...groupsOf(one), ...descriptors];
       return done(found.map((group) => group.id));
     },
 
@@ -101,6 +101,9 @@ export function createGroups(jobs) {
     },
   };
 }
+
+/** What a user has set, which may be null, or one group. @param {import('./job.js').Job} job */
+const groupsOf = ({ computeGroups }) => [computeGroups ?? []].flat();
 
 /** @param {any} payload */
 const done = (payload) => ({ success: true, payload });
