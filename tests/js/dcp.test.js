@@ -131,6 +131,11 @@ test('what is no job', () => {
   assert.throws(() => compute.for([1], work).requires(5), /by its name, not by a number/);
 });
 
+test('a semicolon behind the text of a function is none of it', async () => {
+  assert.deepEqual(Array.from(await compute.for([1], '(x) => x + 1;\n').exec()), [2]);
+  assert.deepEqual(Array.from(await compute.for([1], 'async function (x) { return x; } ; ;').exec()), [1]);
+});
+
 test('methods are sent as functions', async () => {
   const home = {
     async double(x) {

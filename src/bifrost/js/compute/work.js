@@ -11,8 +11,9 @@ import { Function, SyntaxError, TypeError } from '../protocol/globals.js';
  */
 export function sourceOf(work) {
   if (typeof work === 'string') {
-    check(work);
-    return work;
+    const text = work.replace(/[;\s]+$/, ''); // as it stands behind an assignment
+    check(text);
+    return text;
   }
   if (typeof work !== 'function') {
     throw new TypeError('a work function is a function, or text that evaluates to one');
