@@ -112,7 +112,8 @@ test('what is no job', () => {
   for (const [given, error] of [
     [['text', work], /a string is no set of inputs/],
     [[5, work], /two or three numbers/],
-    [[{ a: 1 }, work], /a Object is no set of inputs/],
+    [[{ a: 1 }, work], /^an Object is no set of inputs/],
+    [[undefined, work], /^undefined is no set of inputs/],
     [[Buffer.alloc(3), work], /no set of inputs/],
     [[[1], 5], /a work function is a function/],
     [[[1]], /a work function is a function/],

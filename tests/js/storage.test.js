@@ -95,7 +95,7 @@ test('what has no such form is an error that says where it is', async () => {
     ['({ a: [1, NaN] })', {}, /\$\.a\[1\]: JSON has no such value as NaN/],
     ['new Map()', {}, /\$: JSON has no such value as a Map/],
     ['({ a: { b: 2n ** 70n } })', {}, /\$\.a\.b: JSON has no such value as a bigint/],
-    ['undefined', {}, /\$: JSON has no such value as a undefined/],
+    ['undefined', {}, /\$: JSON has no such value as undefined/],
     ['5', { contentType: 'text/plain' }, /text, not a number/],
     ['"text"', { contentType: 'image/png' }, /bytes, such as a Uint8Array, not a string/],
   ]) {

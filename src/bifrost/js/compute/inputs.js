@@ -1,6 +1,6 @@
 /** What a job works on: inputs become parcels as Python asks for them. */
 
-import { Array, ArrayBuffer, Buffer, Map, Number, Promise, Set, Symbol, TypeError } from '../protocol/globals.js';
+import { Array, ArrayBuffer, Buffer, Map, Number, Promise, Set, String, Symbol, TypeError } from '../protocol/globals.js';
 import { NDArray } from '../protocol/arrays.js';
 import { ShareError } from '../protocol/errors.js';
 import { pack } from '../protocol/parcels.js';
@@ -167,7 +167,7 @@ export function parcelOf(value, name) {
 
 /** What something is, for an error. @param {any} value */
 export function kindOf(value) {
-  if (value === null) return 'null';
-  if (typeof value !== 'object') return `a ${typeof value}`;
-  return `a ${value.constructor?.name ?? 'value'}`;
+  if (value === null || value === undefined) return String(value);
+  const kind = typeof value === 'object' ? String(value.constructor?.name ?? 'value') : typeof value;
+  return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`;
 }
