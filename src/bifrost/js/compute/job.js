@@ -160,7 +160,7 @@ export class Job extends EventEmitter {
       url,
       params,
       (index, parcel) => this.#open(index, parcel, 'its result'),
-      (kind, parts) => this.#hear(kind, parts),
+      (kind, parts) => this.#hearSoon(kind, parts),
     );
   }
 
@@ -312,16 +312,22 @@ export class Job extends EventEmitter {
     }
   }
 
-  /**
-   * Takes what the engine has to tell, in order; not within the call that tells it, which may come
-   * while JavaScript waits for Python. Each by itself: a listener that is stopped takes no other with it.
-   * @type {(events: any[][]) => void}
-   */
+  /** Takes what the engine has to tell, in order. @type {(events: any[][]) => void} */
   #notify = (events) => {
     for (const [kind, ...parts] of events) {
-      setImmediate(() => (this.#storage ? this.#storage.pass(kind, parts) : this.#hear(kind, parts)));
+      if (this.#storage) this.#storage.pass(kind, parts);
+      else this.#hearSoon(kind, parts);
     }
   };
+
+  /**
+   * Not within the call that tells it, which may come while JavaScript waits for Python; and each event
+   * by itself: a listener that is stopped takes no other with it.
+   * @param {string} kind @param {any[]} parts
+   */
+  #hearSoon(kind, parts) {
+    setImmediate(() => this.#hear(kind, parts));
+  }
 
   /** @param {string} kind @param {any[]} parts */
   #hear(kind, parts) {
