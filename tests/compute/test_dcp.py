@@ -561,7 +561,7 @@ def test_a_job_that_is_stopped_again_and_again_loses_no_input(node: Node, inputs
 
 @pytest.mark.parametrize(
     ("event", "is_stored"),
-    [("result", False), ("cancel", False), ("complete", False), ("cancel", True)],
+    [("result", False), ("cancel", False), ("complete", False), ("result", True), ("cancel", True)],
 )
 def test_a_listener_that_is_stopped_takes_nothing_with_it(
     node: Node, event: str, is_stored: bool
@@ -571,7 +571,11 @@ def test_a_listener_that_is_stopped_takes_nothing_with_it(
         node.run(
             f"""
             {INIT}
-            job = compute.for(0, 49, (x) => x);
+            job = compute.for(0, 49, (x) => {{
+              const end = x > 30 ? Date.now() + 100 : 0; // there is something left to cancel
+              while (Date.now() < end);
+              return x;
+            }});
             if (isStored) job.setResultStorage(url);
             isStuck = true;
             const stick = () => {{ while (isStuck); }};

@@ -160,7 +160,12 @@ function stack() {
 const isUsers = (frame) => !frame.includes(HERE) && !/node:|<anonymous>\)?$|\(native\)/.test(frame);
 
 /** The event loop's own code is not torn: it holds what it has read, say. @param {Critical} critical @param {string[]} frames */
-const isTearable = (critical, frames = stack()) => !critical.isLoop || frames.some(isUsers);
+function isTearable(critical, frames = stack()) {
+  if (!critical.isLoop) return true;
+  // Node's `fetch` has WebAssembly of its own.
+  const isNodes = frames.some((frame) => frame.includes('node:internal/deps/'));
+  return frames.some((frame) => isUsers(frame) && !(isNodes && frame.includes('wasm:')));
+}
 
 /**
  * Start listening.
