@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -248,11 +250,17 @@ job.exec()
     until(lambda: not any(map(is_busy, sandboxed())), 30)
 
 
+def free_port() -> int:
+    """Not one that a connection may take while the scheduler that had it is gone."""
+    while True:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", random.randrange(15_000, 30_000)))
+            return int(free.getsockname()[1])
+
+
 @SIZES
 def test_a_scheduler_that_is_killed_and_comes_back(inputs, argument):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
 
     def scheduler():

@@ -275,4 +275,4 @@ def test_random_operations_with_random_deaths(
             print(f"\nseed {SEED}: {sum(watch.counts.values())} operations", dict(watch.counts))
         assert not watch.failures, "\n".join(watch.failures[:3])
         assert node.eval("1 + 1", timeout=20) == 2
-        leaks.check_references(node, seconds=10)
+        leaks.check_references(node, seconds=30)

@@ -125,6 +125,7 @@ class _Crew:
         # Not once that has failed, or some was lost: Dask counts whose worker died of a task only
         # if all the task needs can be had again.
         self._scatters = True
+        self._is_prepared = False
         self._is_closed = threading.Event()
         self._name = _slug(parcels.unpack(work.public).get("name", ""))
         self._prepare()
@@ -141,6 +142,7 @@ class _Crew:
             reason = f"{error}; {advice}" if "'bifrost" in str(error) else str(error)
             raise BifrostError(f"the Dask cluster cannot run jobs: {reason}") from error
         self._carry()
+        self._is_prepared = True
 
     def _carry(self) -> Future[Any]:
         """Bring the work to the cluster, if it is not there (any more)."""
@@ -214,6 +216,7 @@ class _Crew:
             self._end(number, Died(number, 0, "EDIED", f"the Dask workers died of it: {reason}"))
         elif isinstance(error, (KilledWorker, CancelledError, OSError)):
             self._scatters = False
+            self._is_prepared = False  # a scheduler may have come in another's place, unseen
             self._end(number, Lost(number, reason))
         else:
             self._end(number, Broken("EENGINE", f"a Dask worker failed: {reason}"))
@@ -260,7 +263,6 @@ class _Crew:
     def _watch(self) -> None:
         """Report how many workers there are, and that a scheduler is gone, or back."""
         workers = -1
-        is_lost = False
         while True:
             threads = self._threads()
             if threads is None:
@@ -268,16 +270,15 @@ class _Crew:
                     if not self._is_closed.is_set():
                         self._report(Broken("EENGINE", "the Dask client was closed"))
                     return
-                is_lost = True
+                self._is_prepared = False
                 for number in tuple(self._futures):
                     self._end(number, Lost(number, "the Dask scheduler is gone"))
                 threads = 0
-            elif is_lost:
+            elif not self._is_prepared:
                 with contextlib.suppress(Exception):
                     self._prepare()
                     self._talk.subscribe()
-                    is_lost = False
-                if is_lost:
+                if not self._is_prepared:
                     threads = 0
             limit = self._work.policy.concurrency
             threads = threads if limit is None else min(threads, limit)
