@@ -24,7 +24,7 @@ from bifrost.compute.dask import DaskEngine
 from support.workers import is_busy, sandboxed, until
 
 BUSY = "x => { const end = Date.now() + 20; while (Date.now() < end); return x.length ?? x }"
-#: How many slices there are, their inputs, and a further argument: within Dask's tasks, and not.
+#: Inputs of a job, and a further argument: what goes within Dask's tasks, and what does not.
 SIZES = pytest.mark.parametrize(
     ("inputs", "argument"),
     [(range(150), ""), (["x" * (50_000 + n) for n in range(150)], "z" * 200_000)],

@@ -355,7 +355,7 @@ export class Job extends EventEmitter {
         this.#receive(index, parts[1], parts[2]);
         break;
       case 'unstored':
-        this.#giveUp(index, parts[1], parts[2]);
+        this.#giveUp(index, parts[1], 'ESTORAGE', parts[2]);
         break;
       case 'duplicate':
         this.emit('duplicate-result', { sliceNumber: index, taskId: this.id });
@@ -394,10 +394,10 @@ export class Job extends EventEmitter {
     if (this.collateResults) this.emit('resultsUpdated', { sliceNumber: index });
   }
 
-  /** A result could not be stored. @param {number} index @param {Error} error @param {string} reason */
-  #giveUp(index, { name, message, stack }, reason) {
-    this.#complain({ sliceNumber: index, name, message, stack, code: 'ESTORAGE' });
-    this.#running?.cancel(reason, 'ESTORAGE');
+  /** What came of a slice is of no use, which ends the job. @param {number} index @param {Error} error @param {string} code @param {string} reason */
+  #giveUp(index, { name, message, stack }, code, reason) {
+    this.#complain({ sliceNumber: index, name, message, stack, code });
+    this.#running?.cancel(reason, code);
   }
 
   /**
@@ -408,10 +408,9 @@ export class Job extends EventEmitter {
     try {
       return [unpack(parcel)];
     } catch (error) {
-      const { name, message, stack } = /** @type {Error} */ (error);
-      this.#failure ??= /** @type {Error} */ (error);
-      this.#complain({ sliceNumber: index, name, message, stack, code: 'EPROTOCOL' });
-      this.#running?.cancel(`slice ${index}: ${what} cannot be read: ${message}`, 'EPROTOCOL');
+      const failure = /** @type {Error} */ (error);
+      this.#failure ??= failure;
+      this.#giveUp(index, failure, 'EPROTOCOL', `slice ${index}: ${what} cannot be read: ${failure.message}`);
       return undefined;
     }
   }

@@ -359,7 +359,7 @@ export class Session {
 
   /** The call to which code must belong that has no owner, if there is but one. */
   get #only() {
-    const awaited = [...this.#calls.values()].filter((call) => call.isAwaited);
+    const awaited = this.#awaited;
     return tracksContext() || awaited.length > 1 ? undefined : awaited[0];
   }
 
@@ -419,8 +419,12 @@ export class Session {
   /** The call to which code belongs that has no owner. */
   get #latest() {
     if (tracksContext()) return 0;
-    const awaited = [...this.#calls.values()].filter((call) => call.isAwaited);
-    return awaited.pop()?.id ?? 0;
+    return this.#awaited.pop()?.id ?? 0;
+  }
+
+  /** Python's calls that a thread waits for, the newest last. */
+  get #awaited() {
+    return [...this.#calls.values()].filter((call) => call.isAwaited);
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { pack, unpack } from '../../protocol/parcels.js';
 import { decode } from '../../protocol/decoder.js';
-import { Buffer, DataView, Error, Number, Object, RangeError, String, TypeError, Uint8Array } from './globals.js';
+import { Buffer, DataView, Error, Number, Object, String, TypeError, Uint8Array } from './globals.js';
 import { evaluate } from './evaluate.js';
 import { finished, now, send } from './host.js';
 import { Type, message } from './messages.js';
